@@ -43,7 +43,7 @@ _FILE, _ENVIRONMENT = "file://", "env://"
 _ADDRESS = ("MASTER_ADDR", "MASTER_PORT")
 _RANKS = ("RANK", "WORLD_SIZE")  # set by a launcher that has started all ranks
 _MEET = datetime.timedelta(minutes=5)
-_RELEASE = 1.0  # seconds for an earlier solver's group to be released
+_RELEASE = 10.0  # seconds for an earlier solver's group to be released
 _POLL = 0.05  # seconds between two checks which ranks have arrived
 # Long enough to wait while rank 0 tests and snapshots.  A rank that dies closes its connections,
 # which the others notice at once.

@@ -29,14 +29,18 @@ class PrefetchingLayer(Layer):
     def start_reading(self, reader: Reader[Any], top: Blobs) -> None:
         """Take the batches from ``reader``, and start its thread."""
         self.reader = reader
+        try:
+            shape = reader.shape()
+        except BaseException:
+            reader.close()
+            raise
+        reader.start()
         # the thread must end with the layer, to which the reader has no reference
         weakref.finalize(self, reader.close)
-        shape = reader.shape()
         top[0].resize(shape)
         glog.info(f"output data size: {','.join(map(str, shape))}")
         if len(top) > 1:
             top[1].resize(shape[:1])
-        reader.start()
 
     def next_batch(self) -> Batch[Any]:
         """Take the batch of the next forward; wait for the reader if it is behind."""

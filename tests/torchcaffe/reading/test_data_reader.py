@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import queue
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
+import lmdb
 import numpy as np
 import pytest
 import torch
@@ -119,6 +123,46 @@ def test_a_batch_is_stored_channels_last(reader: Callable[..., DataReader]) -> N
     data = torch.from_numpy(reader().next_batch().data)
     assert data.shape == (BATCH, 3, 5, 5)
     assert data.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_reader_that_its_own_thread_collects_ends_its_batch_before_it_closes_the_database(
+    reader: Callable[..., DataReader], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The batch is views of the memory map; to read them once it is closed ends the process."""
+    one = reader()
+    transform, close_store = one.transformer.transform, one._store.close
+    by: list[str] = []
+    during: list[int] = []
+
+    def collected(images: Sequence[np.ndarray]) -> np.ndarray:
+        one.close()
+        during.append(len(by))
+        return transform(images)
+
+    def close() -> None:
+        by.append(threading.current_thread().name)
+        close_store()
+
+    monkeypatch.setattr(one._store, "close", close)
+    monkeypatch.setattr(one.transformer, "transform", collected)
+    assert one._thread is not None
+    while one._thread.is_alive():
+        with suppress(queue.Empty):  # makes room for one more batch
+            one._ready.get(timeout=0.05)
+    assert during == [0]
+    assert by == ["data reader"]
+
+
+def test_close_waits_until_the_database_is_closed_also_after_an_error(
+    reader: Callable[..., DataReader], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = reader()
+    monkeypatch.setattr(one.transformer, "transform", lambda images: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        take(one, 6)
+    one.close()
+    with pytest.raises(lmdb.Error):
+        one._store.first()
 
 
 WORKS_ALONE = """

@@ -162,9 +162,8 @@ class DataReader(Reader[Position]):
             stream.set_state(*position.stream)
         self.walk = Walk(self._store, position.record, self._shard.step)
 
-    def close(self) -> None:
-        """Stop the thread and close the database."""
-        super().close()
+    def release(self) -> None:
+        """Close the database."""
         self.walk.skip(0)  # drops the views of the map
         self._store.close()
 

@@ -19,6 +19,8 @@ from tinynet.torchcaffe.context import CONTEXT
 P = TypeVar("P")
 # seconds for which the thread waits for room before it checks whether to stop
 _POLL = 0.2
+# seconds for which ``close`` waits for the thread
+_CLOSE = 30.0
 
 
 class Batch(Generic[P]):
@@ -45,6 +47,7 @@ class Reader(Generic[P]):
         self._depth = max(1, depth)
         self._ready: queue.Queue[Batch[P] | Exception] = queue.Queue()
         self._stop = threading.Event()
+        self._closed = False
         self._thread: threading.Thread | None = None
 
     # --- for subclasses
@@ -60,6 +63,9 @@ class Reader(Generic[P]):
     def move(self, position: P) -> None:
         """Let the next batch that is made begin at ``position``."""
         raise NotImplementedError(f"{type(self).__name__}.move")
+
+    def release(self) -> None:
+        """Release what is read from.  It may be called twice."""
 
     # --- for the layer
 
@@ -92,21 +98,36 @@ class Reader(Generic[P]):
         return item
 
     def close(self) -> None:
-        """Stop the thread, and release what is read from."""
-        self._end_thread()
+        """Stop the thread, and release what is read from.
+
+        Python may call this whenever it collects garbage, in any thread: also in this reader's own,
+        amidst a batch, or in one that holds a lock for which the reader waits.  So the thread
+        itself releases what it reads, and is waited for no longer than half a minute.
+        """
+        self._closed = True
+        self._stop.set()
+        thread = self._thread
+        if thread is None or not thread.is_alive():
+            self.release()
+        elif thread is not threading.current_thread():
+            thread.join(_CLOSE)
 
     def _end_thread(self) -> None:
         self._stop.set()
-        if self._thread is not None and self._thread is not threading.current_thread():
+        if self._thread is not None:
             self._thread.join()
 
     def _run(self, solver_rank: int) -> None:
         CONTEXT.solver_rank = solver_rank  # among several solvers only rank 0's thread logs
+        stop = self._stop
         try:
-            while not self._stop.is_set():
+            while not stop.is_set():
                 self._put(self.load())
         except Exception as error:  # next_batch raises it
             self._put(error)
+        stop.wait()  # also after an error, so that a thread always releases what it read
+        if self._closed:
+            self.release()
 
     def _put(self, item: Batch[P] | Exception) -> None:
         while not self._stop.is_set():
