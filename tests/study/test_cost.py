@@ -31,35 +31,39 @@ def test_a_training_costs_its_iterations_its_tests_and_its_evaluations(tmp_path:
     assert found.images == pytest.approx(20 * 781 * 128 + found.tested / 3)
 
 
-def test_the_pace_is_that_of_the_last_minute_and_the_rest_is_scaled_by_operations(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_pace_is_that_since_the_last_line_and_the_rest_is_scaled_by_operations(
+    tmp_path: Path,
 ) -> None:
     one = Cost("a/seed1", iterations=1000, batch=10, tested=0, multiply_adds=5)
     big = Cost("b/seed1", iterations=1000, batch=10, tested=0, multiply_adds=50)
     history = RunPaths(tmp_path / "a/seed1").history
     history.parent.mkdir(parents=True)
-    clock = [100.0]
-    monkeypatch.setattr("tinynet.study.cost.time.monotonic", lambda: clock[0])
     pace = Pace({one.run: one, big.run: big}, tmp_path)
 
-    def shows(iteration: int, rate: float) -> None:
-        record = {"iteration": iteration, "images_per_second": rate}
-        history.write_text(json.dumps(record) + "\n")
+    def show(iteration: int, rate: float) -> None:
+        with history.open("a") as file:
+            file.write(json.dumps({"iteration": iteration, "images_per_second": rate}) + "\n")
 
-    shows(100, 20.0)
+    show(50, 1.0)  # of an earlier session
+    show(100, 20.0)
     assert pace.lines(["a/seed1"], ["a/seed1", "b/seed1"]) == [
         # 9,000 images at 20/s; b is ten times a: 9,000 + 100,000 images of a's kind
         "a/seed1: iteration 100 of 1,000, 20 img/s, 8 min left; "
         "1 more to do, all about 1 h 31 min left"
     ]
-    clock[0] += 60
-    shows(160, 20.0)  # 600 images in 60 s, whatever the log's own rate was
-    assert pace.lines(["a/seed1"], ["a/seed1"]) == [
-        "a/seed1: iteration 160 of 1,000, 10 img/s, 14 min left; "
-        "0 more to do, all about 14 min left"
+    show(150, 30.0)
+    show(200, 6.0)  # 500 images in 16.7 s and 500 in 83.3 s: 1,000 in 100 s
+    expected = [
+        "a/seed1: iteration 200 of 1,000, 10 img/s, 13 min left; "
+        "0 more to do, all about 13 min left"
     ]
-    clock[0] += 60
-    shows(1000, 20.0)  # it was evaluated in most of this minute
+    assert pace.lines(["a/seed1"], ["a/seed1"]) == expected
+    # nothing is displayed until the next line
+    assert pace.lines(["a/seed1"], ["a/seed1"]) == [
+        "a/seed1: iteration 200 of 1,000, 6 img/s, 22 min left; "
+        "0 more to do, all about 22 min left"
+    ]
+    show(1000, 20.0)  # it is evaluated now
     (line,) = pace.lines(["a/seed1"], ["a/seed1", "b/seed1"])
     assert line.startswith("a/seed1: iteration 1,000 of 1,000, 20 img/s, 0 s left; 1 more")
     assert line.endswith("all about 1 h 23 min left")  # b's 100,000 images of a's kind

@@ -8,10 +8,10 @@ as ten images, the most that they can cost: an engine that shares their computat
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import harmonic_mean
 
 from tinynet.caffeformat import schema, shapes
 from tinynet.caffeformat.phases import layers_of
@@ -84,15 +84,15 @@ def cost(
 class Pace:
     """Says, while trainings run, how fast they are and how long all that is left will take.
 
-    The rate is that between the last two looks, so that a busy hour or a paused process changes the
-    time left and nothing else.
+    The rate is that of the iterations since the last call, by the training's own clock: the
+    history has an iteration only now and then, so that its growth in a minute is too coarse.
     """
 
     def __init__(self, costs: Mapping[str, Cost], runs: Path) -> None:
         """``costs``: by STAGE/NAME, of all that was left at the start; ``runs``: the folder."""
         self._costs = dict(costs)
         self._runs = runs
-        self._seen: dict[str, tuple[int, float]] = {}
+        self._seen: dict[str, int] = {}  # iteration that each run had reached
 
     def lines(self, active: Sequence[str], left: Sequence[str]) -> list[str]:
         """One line for each run of ``active``, the last with the time left of all.
@@ -105,7 +105,7 @@ class Pace:
             if run not in self._costs:
                 continue
             mine = self._costs[run]
-            iteration, images = self._look(run, mine)
+            iteration, images = self._look(run)
             text = f"{run}: iteration {iteration:,} of {mine.iterations:,}"
             if images:
                 rest = mine.images - iteration * mine.batch
@@ -115,7 +115,7 @@ class Pace:
         if rate and found:
             rest = sum(
                 self._costs[run].operations
-                - 3.0 * self._seen.get(run, (0, 0.0))[0] * self._costs[run].batch
+                - 3.0 * self._seen.get(run, 0) * self._costs[run].batch
                 * self._costs[run].multiply_adds
                 for run in left
                 if run in self._costs
@@ -151,21 +151,16 @@ class Pace:
         done = int(records[-1]["iteration"]) * mine.batch if records else 0
         return _STARTING + (mine.images - done) * each
 
-    def _look(self, run: str, cost: Cost) -> tuple[int, float]:
+    def _look(self, run: str) -> tuple[int, float]:
         """The iteration that a run's history has come to, and its rate in images a second."""
         records = self._records(run)
         if not records:
             return 0, 0.0
-        now = time.monotonic()
-        iteration = int(records[-1]["iteration"])
         before = self._seen.get(run)
-        # not once the training has ended: it was then evaluated as well, which shows no images
-        if before is not None and before[0] < iteration < cost.iterations:
-            self._seen[run] = (iteration, now)
-            return iteration, (iteration - before[0]) * cost.batch / (now - before[1])
-        if before is None or iteration > before[0]:
-            self._seen[run] = (iteration, now)
-        return iteration, _shown_rate(records)
+        iteration = self._seen[run] = int(records[-1]["iteration"])
+        new = [] if before is None else [r for r in records if r["iteration"] > before]
+        rates = [r["images_per_second"] for r in new if r.get("images_per_second")]
+        return iteration, harmonic_mean(rates) if rates else _shown_rate(records)
 
     def _records(self, run: str) -> list[Record]:
         try:
