@@ -126,6 +126,17 @@ def test_a_folder_holds_one_search(lmdb: Path, tmp_path: Path) -> None:
             search._Worker(replace(asked, **change), print)
 
 
+def test_only_a_search_of_one_level_can_get_more_trials(lmdb: Path, tmp_path: Path) -> None:
+    """A level's points depend on its number of trials: with another they would come twice."""
+    one_level = SearchRequest(stage(1), lmdb, tmp_path / "s", trials=1, levels=1)
+    search._Worker(one_level, print)
+    search._Worker(replace(one_level, trials=2), print)
+    search._Worker(replace(one_level, trials=2, levels=2), print)
+    search._Worker(replace(one_level, trials=2, levels=3), print)
+    with pytest.raises(UsageError, match="with other settings .trials.; give the same"):
+        search._Worker(replace(one_level, trials=4, levels=2), print)
+
+
 def test_the_winner_was_trained_to_the_end_and_is_the_earliest_of_equals() -> None:
     found = [
         Trial(0, "pruned", {}, 0.9),

@@ -9,9 +9,9 @@
     OUT/trials.csv       every trial: its values, what became of it, its tuning accuracy
 
 A level of trials is spread over a box around the best trial so far (``search_space``).  The first
-level's box is what was asked for; each next box has sides a quarter as long.  A trial that does
-worse at an epoch than the median of the others at that epoch is given up, after a fifth of its
-length at the earliest.
+level's box is what was asked for; each next box has sides a quarter as long.  Once four trials are
+complete, a trial is given up whose best accuracy so far is below the median of theirs at the same
+epoch (Optuna's MedianPruner), after a fifth of its length at the earliest.
 """
 
 from __future__ import annotations
@@ -176,18 +176,18 @@ class _Worker:
             "train_images": self._described.train_images,
             "mean_values": list(self._described.mean_values),
         }
-        known = self._study.user_attrs.get("settings")
-        if known is None:
-            self._study.set_user_attr("settings", asked)
-            return
+        if request.levels > 1:  # a single level can be made longer
+            asked["trials"] = request.trials
         asked = json.loads(json.dumps(asked))  # in the types that the journal gives back
-        # studies of earlier versions do not record their seed
+        known = self._study.user_attrs.get("settings", {})
         other = [key for key, value in asked.items() if known.get(key, value) != value]
         if other:
             raise UsageError(
                 f"{request.out}: holds a search with other settings ({', '.join(other)}); give the "
                 "same, or name another --out"
             )
+        if asked.keys() - known.keys():
+            self._study.set_user_attr("settings", {**known, **asked})
 
     def work(self) -> None:
         while True:
