@@ -61,7 +61,6 @@ def test_the_slowest_decides_how_long_a_round_took() -> None:
 def test_each_training_has_the_threads_that_jobs_local_would_give_it(
     at_once: int, each: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slots, "whole_cores", lambda: [0, 1, 2, 3])
     monkeypatch.setattr(slots, "usable_cores", lambda: 4)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert side_by_side.threads(at_once) == each

@@ -21,7 +21,7 @@ def begun(folder: Path, output: str) -> Commands:
     """A job without a started process, whose log holds ``output``."""
     claim: Any = None
     job = Job("one", (("train",),))
-    commands = Commands(job, claim, Slot("core 0", (), {}), folder, folder / "log", print)
+    commands = Commands(job, claim, Slot("core 0", (), {}), folder, folder / "log")
     (folder / "log").write_text(output)
     return commands
 
@@ -82,7 +82,7 @@ def test_a_full_disk_takes_no_log_and_ends_nothing(tmp_path: Path) -> None:
     with (tmp_path / "lock").open("w") as lock:
         claim: Any = SimpleNamespace(descriptor=lock.fileno())
         job, slot = Job("one", (("stages",),)), Slot("core 0", (), {})
-        commands = Commands(job, claim, slot, tmp_path, Path("/dev/full"), print)
+        commands = Commands(job, claim, slot, tmp_path, Path("/dev/full"))
         assert commands.start_next() is None
         commands.stop()
         commands.close()

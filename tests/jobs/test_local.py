@@ -12,10 +12,10 @@ import pytest
 from tests.jobs.small_lists import job, state_names
 from tinynet import files
 from tinynet.errors import StoppedEarly, TinynetError, UsageError
-from tinynet.jobs import children, local, states
+from tinynet.jobs import local, states
 from tinynet.jobs.additions import add_jobs
 from tinynet.jobs.job_list import Job, JobList, ListPaths
-from tinynet.jobs.slots import Cores, SingleSlot
+from tinynet.jobs.slots import SingleSlot, shares_of_cores
 
 
 def test_a_failed_job_is_reported_and_blocks_only_its_dependents(folder: Path) -> None:
@@ -31,7 +31,7 @@ def test_a_failed_job_is_reported_and_blocks_only_its_dependents(folder: Path) -
         ],
     )
     messages: list[str] = []
-    report = local.run(folder, Cores(2), messages.append)
+    report = local.run(folder, shares_of_cores(2), messages.append)
     assert state_names(folder) == {
         first.name: "done",
         "fails": "failed",
@@ -46,10 +46,10 @@ def test_a_failed_job_is_reported_and_blocks_only_its_dependents(folder: Path) -
     log = (folder / "logs" / f"{first.name}.log").read_text()
     assert log.index("$ tinynet stages") < log.index("$ tinynet diff 1 2")
     assert log.index("stage1_simple") < log.index("$ tinynet diff 1 2") < log.index("+++")
-    again = local.run(folder, Cores(2), messages.append)
+    again = local.run(folder, shares_of_cores(2), messages.append)
     assert again.begun == [], "something was done twice"
     add_jobs(folder, [job("fails", "stages"), job("unknown", "stages")])
-    assert local.run(folder, Cores(2), messages.append).complete
+    assert local.run(folder, shares_of_cores(2), messages.append).complete
 
 
 def test_no_file_of_the_working_directory_is_imported_as_a_module(folder: Path) -> None:
@@ -57,19 +57,19 @@ def test_no_file_of_the_working_directory_is_imported_as_a_module(folder: Path) 
     for name in ("random", "queue", "tinynet", "click"):
         Path(f"{name}.py").write_text("raise SystemExit('a file of the user')\n")
     add_jobs(folder, [job("a", "stages")])
-    assert local.run(folder, Cores(1), print).complete
+    assert local.run(folder, shares_of_cores(1), print).complete
 
 
 def test_a_failed_job_is_retried_once_on_request(folder: Path) -> None:
     add_jobs(folder, [job("fails", "stages", "--stage", "99")])
     for _ in range(2):
-        local.run(folder, Cores(1), print, again=True)
+        local.run(folder, shares_of_cores(1), print, again=True)
     assert states.states(folder)["fails"].attempt.number == 2  # type: ignore[union-attr]
 
 
 def test_a_job_that_exits_0_without_its_result_file_has_failed(folder: Path) -> None:
     add_jobs(folder, [Job("a", (("stages",),), leaves=Path("scores.json"))])
-    report = local.run(folder, Cores(1), print, again=True)
+    report = local.run(folder, shares_of_cores(1), print, again=True)
     assert report.states["a"].message == "succeeded, but scores.json does not exist"
     assert states.states(folder)["a"].attempt.number == 1  # type: ignore[union-attr]
 
@@ -86,7 +86,7 @@ def test_named_jobs_are_done_without_the_others(folder: Path) -> None:
 
 def test_named_jobs_are_done_in_the_order_in_which_they_are_named(folder: Path) -> None:
     add_jobs(folder, [job("a", "stages"), job("b", "stages"), job("c", "stages")])
-    report = local.run(folder, Cores(1), print, only=["c", "a", "c"])
+    report = local.run(folder, shares_of_cores(1), print, only=["c", "a", "c"])
     assert report.begun == ["c", "a"] and report.complete
 
 
@@ -123,7 +123,7 @@ def test_a_temporarily_unreadable_list_ends_no_running_job(
     monkeypatch.setattr(local, "_LOOK_SECONDS", 0.0)
     monkeypatch.setattr(local, "_TICK_SECONDS", 0.01)  # it looks while the job runs
     messages: list[str] = []
-    assert local.run(folder, Cores(2), messages.append).complete
+    assert local.run(folder, shares_of_cores(2), messages.append).complete
     assert [line for line in messages if "Input/output" in line] == [
         f"{folder}: Input/output error; what runs is not ended for that"
     ]
@@ -143,7 +143,7 @@ def test_a_state_that_cannot_be_written_ends_no_other_job_and_is_written_later(
 
     monkeypatch.setattr(files, "write_json", write_json)
     messages: list[str] = []
-    report = local.run(folder, Cores(1), messages.append)
+    report = local.run(folder, shares_of_cores(1), messages.append)
     assert report.complete and sorted(report.begun) == ["a", "a", "b"]
     assert any("a: how it ended cannot be written" in line for line in messages)
 
@@ -152,7 +152,7 @@ def test_a_job_whose_log_cannot_be_opened_is_given_back(folder: Path) -> None:
     add_jobs(folder, [job("a", "stages")])
     log = ListPaths(folder).log("a")
     log.mkdir(parents=True)
-    slots = Cores(1)
+    slots = shares_of_cores(1)
     with pytest.raises(OSError, match=r"a\.log"):
         local.run(folder, slots, print)
     assert not slots.are_taken() and not files.is_locked(ListPaths(folder).lock("a"))
@@ -162,73 +162,44 @@ def test_a_job_whose_log_cannot_be_opened_is_given_back(folder: Path) -> None:
 
 def test_a_job_too_long_for_the_time_left_is_skipped_and_shorter_ones_begin(folder: Path) -> None:
     add_jobs(folder, [job("a", "stages"), job("long", "stages"), job("b", "stages")])
-    report = local.run(folder, Cores(1), print, fits=lambda job: job.name != "long")
+    report = local.run(folder, shares_of_cores(1), print, fits=lambda job: job.name != "long")
     assert report.begun == ["a", "b"] and report.too_long == ["long"]
     assert state_names(folder) == {"a": "done", "long": "waiting", "b": "done"}
     with pytest.raises(StoppedEarly, match="job long would not have ended in the time given"):
         report.require_complete(folder)
-    again = local.run(folder, Cores(1), print, fits=lambda job: True)
+    again = local.run(folder, shares_of_cores(1), print, fits=lambda job: True)
     assert again.begun == ["long"] and again.complete
 
 
-def test_threads_and_cores_of_a_job_follow_from_its_slot(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_threads_of_a_job_follow_from_its_slot(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    three = Cores(3, cores=range(8))
+    three = shares_of_cores(3, cores=8)
     slots = [three.take() for _ in range(4)]
     assert slots[3] is None
     assert [p.environment["OMP_NUM_THREADS"] for p in slots if p] == ["2", "2", "2"]
-    bound = Cores(2, leave_free=2, bind=True, cores=[0, 1, 4, 5, 8, 9])
-    bound_slots = [bound.take(), bound.take()]
-    assert [sorted(p.cores) for p in bound_slots if p] == [[0, 1], [4, 5]]
-    assert [p.label for p in bound_slots if p] == ["cores 0-1", "cores 4-5"]
-    crowded = Cores(3, bind=True, cores=[6, 7])
-    assert [sorted(p.cores) for p in (crowded.take(), crowded.take(), crowded.take()) if p] == [
-        [6], [7], [6]
-    ]  # fmt: skip
+    two = shares_of_cores(2, leave_free=2, cores=6)
+    labels = {p.label: p.environment["OMP_NUM_THREADS"] for p in (two.take(), two.take()) if p}
+    assert labels == {"CPU share 1 of 2": "2", "CPU share 2 of 2": "2"}
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    asked_for_less = Cores(1, cores=range(8)).take()
+    asked_for_less = shares_of_cores(1, cores=8).take()
     assert asked_for_less is not None and asked_for_less.environment["OMP_NUM_THREADS"] == "1"
 
 
-def test_a_command_is_bound_to_its_cores_and_told_its_device(folder: Path) -> None:
-    core = min(os.sched_getaffinity(0))
+def test_a_command_is_told_its_device_unless_it_names_one(folder: Path) -> None:
     add_jobs(folder, [job("a", "train", "none.prototxt"), job("b", "train", "none", "--cpu")])
-    local.run(folder, Cores(1, bind=True, cores=[core]), print)
+    local.run(folder, shares_of_cores(1), print)
     log = (folder / "logs/a.log").read_text()
-    assert f"on cores {core}\n$ tinynet train none.prototxt --cpu\n" in log
+    assert "on CPU share 1 of 1\n$ tinynet train none.prototxt --cpu\n" in log
     assert "$ tinynet train none --cpu\n" in (folder / "logs/b.log").read_text()
 
 
-@pytest.mark.parametrize(
-    ("still_here", "where"),
-    [(True, "cores {core}"), (False, "any others, unbound")],
-)
-def test_a_command_whose_cores_are_taken_away_runs_on_what_is_left(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, still_here: bool, where: str
-) -> None:
-    """A cpuset that shrinks under the runner takes cores from its affinity."""
-    core, gone = min(os.sched_getaffinity(0)), 8000
-    bound: list[frozenset[int]] = []
-    start = children.start
-
-    def noted(*arguments: Any, **how: Any) -> Any:
-        bound.append(how["cores"])
-        return start(*arguments, **how)
-
-    monkeypatch.setattr(children, "start", noted)
-    add_jobs(folder, [job("a", "stages")])
-    said: list[str] = []
-    cores = [core, gone] if still_here else [gone]
-    assert local.run(folder, Cores(1, bind=True, cores=cores), said.append).complete
-    assert bound == [frozenset({core} if still_here else ())]
-    line = f"cores {gone} may no longer be used; runs on {where.format(core=core)}"
-    assert said.count(f"a: {line}") == 1
-    assert f"tinynet: {line}\n" in (folder / "logs/a.log").read_text()
-
-
-def test_a_command_starts_although_its_cores_are_taken_away_just_before(folder: Path) -> None:
-    child = children.start(["--version"], None, cores=[8000])
-    assert child.wait() == 0
+def test_a_slot_lent_for_several_solvers_is_one_gpu_again_for_the_next_job() -> None:
+    slots = SingleSlot(0, cpu=False, threads=None)
+    pair = slots.take(2)
+    assert pair is not None and pair.label == "GPU 0,1"
+    slots.give_back(pair)
+    one = slots.take()
+    assert one is not None and (one.label, one.arguments) == ("GPU 0", ("--gpu", "0"))
 
 
 def test_earlier_failures_are_reported_with_the_option_that_retries_them() -> None:

@@ -60,8 +60,7 @@ def test_the_pace_is_that_since_the_last_line_and_the_rest_is_scaled_by_operatio
     assert pace.lines(["a/seed1"], ["a/seed1"]) == expected
     # nothing is displayed until the next line
     assert pace.lines(["a/seed1"], ["a/seed1"]) == [
-        "a/seed1: iteration 200 of 1,000, 6 img/s, 22 min left; "
-        "0 more to do, all about 22 min left"
+        "a/seed1: iteration 200 of 1,000, 6 img/s, 22 min left; 0 more to do, all about 22 min left"
     ]
     show(1000, 20.0)  # it is evaluated now
     (line,) = pace.lines(["a/seed1"], ["a/seed1", "b/seed1"])

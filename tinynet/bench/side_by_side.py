@@ -18,7 +18,7 @@ from tinynet.bench.stage_files import stage_files
 from tinynet.bench.workers import Workers
 from tinynet.engine.discovery import Engine
 from tinynet.experiment.solvers import Overrides
-from tinynet.jobs.slots import Cores
+from tinynet.jobs.slots import shares_of_cores
 
 _STAGE = 7
 
@@ -40,7 +40,7 @@ def trainings(bench: Bench, engine: Engine, size: int) -> list[Row]:
 
 def threads(at_once: int) -> int:
     """The number of threads that ``jobs local`` gives each of so many trainings at once."""
-    slot = Cores(at_once).take()
+    slot = shares_of_cores(at_once).take()
     assert slot is not None
     return int(slot.environment["OMP_NUM_THREADS"])
 

@@ -13,7 +13,7 @@ from tinynet.cli.messages import say
 from tinynet.errors import UsageError
 from tinynet.jobs import gpus, local
 from tinynet.jobs.additions import add_jobs
-from tinynet.jobs.slots import Cores, Slots
+from tinynet.jobs.slots import Slots, shares_of_cores
 from tinynet.study.cost import Cost, Pace
 from tinynet.study.trainings import DissectionPaths
 
@@ -64,7 +64,7 @@ class Devices:
         if self.on_cores:
             if self.per_gpu is not None:
                 raise UsageError("--per-gpu: no GPU is here; --processes N shares the cores")
-            return Cores(self.processes or 1)
+            return shares_of_cores(self.processes or 1)
         made = gpus.Gpus(self._gpus(), per_gpu=self.per_gpu or 1)
         made.require(self.per_job, "--gpus-per-job")
         return made

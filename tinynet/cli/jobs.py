@@ -182,7 +182,6 @@ def _words(text: str, option: str) -> list[str]:
     default=0,
     help="Leave N free GPUs (or cores) to others, and give up GPUs for that.",
 )
-@click.option("--bind", is_flag=True, help="On the CPU: bind each process to its own cores.")
 @click.option(
     "--gpu-memory",
     "memory",
@@ -230,16 +229,15 @@ def _slots(
     processes: int | None,
     gpus: str | None,
     leave_free: int,
-    bind: bool,
     memory: int,
     share: bool,
 ) -> Slots:
     from tinynet.jobs import gpus as gpu_module
     from tinynet.jobs.job_list import read
-    from tinynet.jobs.slots import Cores
+    from tinynet.jobs.slots import shares_of_cores
 
     if processes is not None or (gpus is None and not gpu_module.are_here()):
-        return Cores(processes or 1, leave_free, bind)
+        return shares_of_cores(processes or 1, leave_free)
     allowed = gpu_module.chosen(gpu_module.look(), gpus, os.environ.get("CUDA_VISIBLE_DEVICES"))
     if len(allowed) <= leave_free:
         raise UsageError(f"--leave-free {leave_free}: only {len(allowed)} GPUs may be used")

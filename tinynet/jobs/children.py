@@ -8,8 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -30,12 +29,11 @@ def start(
     directory: Path | None = None,
     environment: Mapping[str, str] | None = None,
     descriptors: Sequence[int] = (),
-    cores: Collection[int] = (),
 ) -> subprocess.Popen[bytes]:
     """Start ``tinynet ARGUMENTS``; its output goes to ``log`` (None: to our own stdout and stderr).
 
     ``environment``: variables besides ours.  ``descriptors``: open files that it inherits, with the
-    locks on them.  ``cores``: the only ones that it may use; (): the same as we.  Raises OSError.
+    locks on them.  Raises OSError.
     """
     child = subprocess.Popen(
         [sys.executable, os.fspath(PACKAGE), *arguments],
@@ -48,13 +46,13 @@ def start(
         # a terminal's Ctrl-C then reaches only us, and we pass it on to each command once
         start_new_session=True,
         pass_fds=tuple(descriptors),
-        preexec_fn=_in_child(cores, os.getpid()),
+        preexec_fn=_in_child(os.getpid()),
     )
     autogroup.follow_nice(child.pid)
     return child
 
 
-def _in_child(cores: Collection[int], parent: int) -> Callable[[], None]:
+def _in_child(parent: int) -> Callable[[], None]:
     """Return the function that a command's process runs between fork and exec."""
 
     def prepare() -> None:
@@ -64,16 +62,8 @@ def _in_child(cores: Collection[int], parent: int) -> Callable[[], None]:
             _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
         if os.getppid() != parent:
             os.kill(os.getpid(), signal.SIGTERM)
-        if cores and hasattr(os, "sched_setaffinity"):
-            with contextlib.suppress(OSError):  # a cpuset has just taken all of them away
-                os.sched_setaffinity(0, cores)
         # bash ignores some for its background processes; SIGHUP stays ignored, by nohup
         for number in (signal.SIGINT, signal.SIGTERM, *signals.WARNINGS):
             signal.signal(number, signal.SIG_DFL)
 
     return prepare
-
-
-def stop_signals_noted(noted: list[int]) -> AbstractContextManager[None]:
-    """Within the block, each stop signal is appended to ``noted`` and does nothing else."""
-    return signals.caught(signals.STOP, noted.append)

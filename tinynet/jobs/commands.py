@@ -7,19 +7,18 @@ import os
 import shlex
 import signal
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
 from tinynet import control_groups
 from tinynet.engine import signals
 from tinynet.engine.failures import who_killed
+from tinynet.errors import os_error_message
 from tinynet.jobs import children
 from tinynet.jobs.claims import Claim
 from tinynet.jobs.job_list import Job
-from tinynet.jobs.slots import Slot, ranges
+from tinynet.jobs.slots import Slot
 from tinynet.jobs.states import STOPPED_STATUS
-from tinynet.processor import affinity
 from tinynet.run.record import now
 
 # commands that take --gpu N and --cpu
@@ -37,12 +36,10 @@ class Commands:
         slot: Slot,
         directory: Path,
         log: Path,
-        say: Callable[[str], None],
     ) -> None:
         self.job = job
         self.claim = claim
         self.slot = slot
-        self._say = say
         self._directory = directory
         log.parent.mkdir(parents=True, exist_ok=True)
         # unbuffered: what a full disk refuses is lost then, and not tried again at every write
@@ -66,10 +63,9 @@ class Commands:
                 directory=self._directory,
                 environment=self.slot.environment,
                 descriptors=(self.claim.descriptor, *self.slot.descriptors),
-                cores=self._cores(),
             )
         except OSError as error:
-            self._write(f"tinynet: cannot start: {error}\n")
+            self._write(f"tinynet: cannot start: {os_error_message(error)}\n")
             return 1
         return None
 
@@ -77,16 +73,6 @@ class Commands:
         """The options that give the current command its device."""
         is_together = self.job.solvers > 1 and self.job.commands[self._number][0] == "train"
         return (self.slot.together if is_together else ()) or self.slot.arguments
-
-    def _cores(self) -> frozenset[int]:
-        """The slot's cores, without those that a cpuset has taken away from us since."""
-        left = self.slot.cores & {*affinity()}
-        if left != self.slot.cores:
-            gone = f"cores {ranges(self.slot.cores - left)} may no longer be used"
-            said = f"{gone}; runs on {f'cores {ranges(left)}' if left else 'any others, unbound'}"
-            self._write(f"tinynet: {said}\n")
-            self._say(f"{self.job.name}: {said}")
-        return left
 
     def poll(self) -> int | None:
         """Start the next command if one has ended; return the job's exit status once it is over."""

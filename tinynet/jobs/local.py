@@ -16,7 +16,7 @@ from pathlib import Path
 from tinynet.engine import signals
 from tinynet.engine.failures import is_of_a_broken_gpu
 from tinynet.errors import StoppedEarly, TinynetError, os_error_message
-from tinynet.jobs import children, states
+from tinynet.jobs import states
 from tinynet.jobs.claims import claim
 from tinynet.jobs.commands import Commands
 from tinynet.jobs.job_list import Job, ListPaths, read
@@ -100,10 +100,10 @@ def run(
 ) -> JobsReport:
     """Do the jobs of the list in ``folder`` that no other runner does, in order.
 
-    ``slots``: where they run (``slots.Cores``, ``gpus.Gpus``).  ``only``: names of the jobs to do;
-    None: all.  ``again``: also do jobs that have failed before, once each.  ``watch`` is called
-    every minute with the jobs that run here and those that are not done.  ``fits`` is called before
-    a job is begun, and returns whether the time left is enough for it.
+    ``slots``: where they run.  ``only``: names of the jobs to do; None: all.  ``again``: also do
+    jobs that have failed before, once each.  ``watch`` is called every minute with the jobs that
+    run here and those that are not done.  ``fits`` is called before a job is begun, and returns
+    whether the time left is enough for it.
 
     If a job fails, the others are done all the same.  Ends when nothing is left to do here, and no
     other runner works on a job that others wait for.  The signals that ask to stop
@@ -141,7 +141,7 @@ class _Runner:
         self._again = {name for name, state in known.items() if state.name == states.FAILED}
 
     def run(self) -> JobsReport:
-        with children.stop_signals_noted(self._signals):
+        with signals.caught(signals.STOP, self._signals.append):
             try:
                 next_look = 0.0
                 next_watch = time.monotonic() + _WATCH_SECONDS
@@ -304,7 +304,7 @@ class _Runner:
             return False
         log = ListPaths(self._folder).log(job.name)
         try:
-            commands = Commands(job, taken, slot, self._list.directory, log, self._say)
+            commands = Commands(job, taken, slot, self._list.directory, log)
         except BaseException:
             taken.abandon()
             raise

@@ -5,23 +5,22 @@ Those that are GPUs are in ``gpus``.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from tinynet.engine import environment
-from tinynet.processor import usable_cores, whole_cores
+from tinynet.processor import usable_cores
 
 
 @dataclass(frozen=True, eq=False)
 class Slot:
     """What a job runs on, from ``Slots.take`` to ``Slots.give_back``."""
 
-    label: str  # for messages: "GPU 3", "cores 0-3"
+    label: str  # for messages: "GPU 3", "CPU share 1 of 2"
     arguments: tuple[str, ...]  # for commands that take --gpu N or --cpu and name neither
     together: tuple[str, ...] = ()  # the same for a training by several solvers
     environment: dict[str, str] = field(default_factory=dict)
-    cores: frozenset[int] = frozenset()  # cores to bind the job to; empty: any
     descriptors: tuple[int, ...] = ()  # of locks that the commands hold too
 
 
@@ -41,30 +40,13 @@ class Slots(Protocol):
         """How many of our slots should be left to others now, by stopping their jobs."""
 
 
-class Cores:
-    """The cores of this machine in equal shares, each for one process with as many threads.
+class FixedSlots:
+    """Slots that are ours alone, each for one job at a time."""
 
-    A run keeps the number of threads that it was begun with (``run.json``): it does not get faster
-    when fewer processes resume it.  ``bind`` binds each process to its share: it then does not move
-    between sockets, but has to wait if others use those cores.
-    """
-
-    def __init__(
-        self,
-        processes: int,
-        leave_free: int = 0,
-        bind: bool = False,
-        cores: Sequence[int] | None = None,
-    ) -> None:
-        available = list(whole_cores() if cores is None else cores)
-        used = available[: max(1, len(available) - leave_free)]
-        # a container's quota or Slurm may allow less time than there are cores to run on
-        time = (usable_cores() if cores is None else len(available)) - leave_free
-        threads = max(1, time // processes)
-        self._free = [_share(used, processes, n, threads, bind) for n in range(processes)]
+    def __init__(self, slots: Sequence[Slot]) -> None:
+        self._free = list(slots)
 
     def take(self, solvers: int = 1) -> Slot | None:
-        """Take a share; the solvers of a job share its cores."""
         return self._free.pop(0) if self._free else None
 
     def give_back(self, slot: Slot, broken: bool = False) -> None:
@@ -77,7 +59,23 @@ class Cores:
         return 0
 
 
-class SingleSlot:
+def shares_of_cores(processes: int, leave_free: int = 0, cores: int | None = None) -> FixedSlots:
+    """Equal shares of this machine's cores, each for one process with as many threads.
+
+    A run keeps the number of threads that it was begun with (``run.json``): it does not get faster
+    when fewer processes resume it.  ``cores``: how many to share instead of all.
+    """
+    time = (usable_cores() if cores is None else cores) - leave_free
+    variables = environment.at_most(max(1, time // processes))
+    return FixedSlots(
+        [
+            Slot(f"CPU share {number} of {processes}", ("--cpu",), environment=variables)
+            for number in range(1, processes + 1)
+        ]
+    )
+
+
+class SingleSlot(FixedSlots):
     """The one slot that a batch system, or the user, has chosen for us."""
 
     def __init__(self, gpu: int | None, cpu: bool, threads: int | None) -> None:
@@ -85,43 +83,16 @@ class SingleSlot:
         label = "CPU" if cpu else "the default device" if gpu is None else f"GPU {gpu}"
         variables = {} if threads is None else environment.at_most(threads)
         self._gpu = gpu
-        self._free: Slot | None = Slot(label, arguments, environment=variables)
+        self._slot = Slot(label, arguments, environment=variables)
+        super().__init__([self._slot])
 
     def take(self, solvers: int = 1) -> Slot | None:
         """Take the slot; several solvers get the chosen GPU and the following ones."""
-        slot, self._free = self._free, None
+        slot = super().take()
         if slot is None or self._gpu is None or solvers == 1:
             return slot
         numbers = ",".join(str(self._gpu + n) for n in range(solvers))
         return replace(slot, label=f"GPU {numbers}", together=("--gpus", numbers))
 
     def give_back(self, slot: Slot, broken: bool = False) -> None:
-        self._free = slot
-
-    def are_taken(self) -> bool:
-        return self._free is None
-
-    def wanted_by_others(self) -> int:
-        return 0
-
-
-def _share(cores: Sequence[int], processes: int, number: int, threads: int, bind: bool) -> Slot:
-    """Share ``number`` of ``processes``; shares overlap only if there are fewer cores."""
-    variables = environment.at_most(threads)
-    if not bind:
-        return Slot(f"CPU share {number + 1} of {processes}", ("--cpu",), environment=variables)
-    each = max(1, len(cores) // processes)
-    first = number * each % len(cores)
-    mine = frozenset(cores[first : first + each])
-    return Slot(f"cores {ranges(mine)}", ("--cpu",), environment=variables, cores=mine)
-
-
-def ranges(cores: Collection[int]) -> str:
-    """``0-3,6`` of the cores 0, 1, 2, 3 and 6."""
-    parts: list[list[int]] = []
-    for core in sorted(cores):
-        if parts and core == parts[-1][-1] + 1:
-            parts[-1].append(core)
-        else:
-            parts.append([core])
-    return ",".join(f"{p[0]}-{p[-1]}" if len(p) > 1 else str(p[0]) for p in parts)
+        super().give_back(self._slot)

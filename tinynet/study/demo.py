@@ -16,6 +16,7 @@ from pathlib import Path
 from tinynet.caffeformat import schema, text
 from tinynet.dataset.manifest import read_manifest
 from tinynet.dataset.paths import DataPaths
+from tinynet.engine import signals
 from tinynet.errors import StoppedEarly, TinynetError, UsageError
 from tinynet.experiment.stages import stage
 from tinynet.jobs import children
@@ -137,13 +138,13 @@ def run(dataset: Path | None, folders: DemoPaths, iterations: int | None, say: S
     """
     resumes = "the demo resumes from here when it is started again"
     asked = lengths(folders, iterations)
-    signals: list[int] = []
-    with children.stop_signals_noted(signals):
+    noted: list[int] = []
+    with signals.caught(signals.STOP, noted.append):
         for command in commands(dataset, folders, asked):
             say(f"\n$ tinynet {shlex.join(command)}")
-            status = _status(command, signals)
-            if signals:
-                name = signal.Signals(signals[0]).name
+            status = _status(command, noted)
+            if noted:
+                name = signal.Signals(noted[0]).name
                 raise StoppedEarly(f"{folders.root}: stopped by {name}; {resumes}")
             if status != 0:
                 raise TinynetError(
@@ -152,7 +153,7 @@ def run(dataset: Path | None, folders: DemoPaths, iterations: int | None, say: S
                 )
 
 
-def _status(command: list[str], signals: Sequence[int]) -> int:
+def _status(command: list[str], noted: Sequence[int]) -> int:
     """Run a command to its end, passing on each signal that comes meanwhile."""
     child = children.start(command, None)
     passed_on = 0
@@ -160,7 +161,7 @@ def _status(command: list[str], signals: Sequence[int]) -> int:
         try:
             return child.wait(timeout=0.1)
         except subprocess.TimeoutExpired:
-            for number in signals[passed_on:]:
+            for number in noted[passed_on:]:
                 child.send_signal(number)
                 passed_on += 1
 

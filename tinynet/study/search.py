@@ -27,6 +27,7 @@ from typing import Any
 
 from tinynet import files
 from tinynet.dataset.selection_set import selection_set
+from tinynet.engine import signals
 from tinynet.errors import StoppedEarly, TinynetError, UsageError
 from tinynet.experiment import data_description as dataset
 from tinynet.experiment import generate
@@ -81,7 +82,7 @@ def run(request: SearchRequest, say: Say) -> list[Trial]:
     """
     worker = _Worker(request, say)
     try:
-        with children.stop_signals_noted(worker.signals):
+        with signals.caught(signals.STOP, worker.signals.append):
             worker.work()
     finally:  # a search that was stopped also writes what it has found so far
         found = trials(request)
