@@ -273,7 +273,7 @@ def test_only_unfinished_jobs_are_submitted_and_in_order(
     done = command.run("jobs", "slurm", folder, "--time", "1:00:00")
     assert done.stdout.splitlines() == [
         f"id=$(sbatch --parsable {folder}/slurm-1.sh)",
-        f'id=$(sbatch --parsable --dependency="afterany:$id" {folder}/slurm-2.sh)',
+        f'id=$(sbatch --parsable --dependency=afterany:"${{id%%[.;]*}}" {folder}/slurm-2.sh)',
     ]
     text = (folder / "slurm-1.sh").read_text()
     b = shlex.quote("b'")
@@ -281,7 +281,7 @@ def test_only_unfinished_jobs_are_submitted_and_in_order(
     assert "    last\n" in (folder / "slurm-2.sh").read_text()
     done = command.run("jobs", "sge", folder)
     second = done.stdout.splitlines()[1]
-    assert second == f'id=$(qsub -terse -hold_jid "${{id%%.*}}" {folder}/sge-2.sh)'
+    assert second == f'id=$(qsub -terse -hold_jid "${{id%%[.;]*}}" {folder}/sge-2.sh)'
 
 
 @pytest.mark.parametrize(("system", "program"), [("slurm", "sbatch"), ("sge", "qsub")])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,9 @@ from tinynet.cli import shared_options
 from tinynet.cli.click_extensions import PATH, RenamedOption
 from tinynet.cli.messages import say
 from tinynet.errors import UsageError
+
+if TYPE_CHECKING:
+    from tinynet.jobs.submission import BatchSystem
 
 LIST = click.argument("folder", metavar="LIST", type=PATH)
 
@@ -26,7 +29,7 @@ def _batch_options(memory_example: str) -> shared_options.Option:
             metavar="SECONDS",
             help="How long before the limit the run is told to stop.",
         ),
-        click.option("--at-once", type=click.IntRange(min=1), help="Tasks at a time."),
+        click.option("--at-once", type=click.IntRange(min=1), help="Run at most N tasks at once."),
         click.option(
             "--cpus",
             type=click.IntRange(min=1),
@@ -72,9 +75,9 @@ def slurm(**given: Any) -> None:
     task is put back into the queue; so is one that is preempted or whose node fails.  Runs that
     scancel ended can resume: submit the list again.
     """
-    from tinynet.jobs import slurm as system
+    from tinynet.jobs.slurm import SLURM
 
-    _batch(system, "slurm", **given)
+    _batch(SLURM, "slurm", **given)
 
 
 @click.command(
@@ -92,13 +95,13 @@ def sge(**given: Any) -> None:
     resource (gpu) differ between sites: replace them, as in --option '-pe openmp 4' --option '-l
     ngpus=1'.
     """
-    from tinynet.jobs import grid_engine as system
+    from tinynet.jobs.grid_engine import GRID_ENGINE
 
-    _batch(system, "sge", **given)
+    _batch(GRID_ENGINE, "sge", **given)
 
 
 def _batch(
-    system: Any,
+    system: BatchSystem,
     name: str,
     folder: Path,
     submit: bool,

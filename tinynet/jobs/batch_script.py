@@ -69,11 +69,6 @@ def arrays(jobs: Sequence[Job]) -> list[list[Job]]:
     ]
 
 
-def solvers_of(jobs: Sequence[Job]) -> int:
-    """How many solvers each training of an array has."""
-    return max(job.solvers for job in jobs)
-
-
 def parse_time(text: str) -> int:
     """Seconds of ``90`` (minutes), ``8:00:00``, ``30:00`` (minutes), ``2-12`` (days, hours), ….
 
@@ -108,20 +103,15 @@ def plain_name(folder: Path) -> str:
     return "tinynet-" + (re.sub(r"[^A-Za-z0-9._-]+", "_", folder.name) or "jobs")
 
 
-def require_one_line(words: Sequence[str]) -> None:
-    """Raise UsageError if a word cannot be written in one line of a script."""
-    for word in words:
-        if not word.isprintable():
-            raise UsageError(f"{word!r}: cannot be written to a batch script")
-
-
 def head(made_by: str, prefix: str, directives: Sequence[str]) -> list[str]:
     """The script's first lines: bash, the command that made it, and the directives.
 
     ``prefix`` begins a line that the batch system reads (``#SBATCH``, ``#$``).  Raises UsageError
     for a directive of more than one line.
     """
-    require_one_line(directives)
+    for directive in directives:
+        if not directive.isprintable():
+            raise UsageError(f"{directive!r}: cannot be written to a batch script")
     return [
         "#!/bin/bash",
         f"# Made by '{made_by}'.  Each task of the array does one job of a list; one that is",

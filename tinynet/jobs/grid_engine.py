@@ -6,24 +6,22 @@ one; a soft time limit (``s_rt``) sends SIGUSR1 too.  Exit status 99 puts a task
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 
 from tinynet.errors import StoppedEarly
 from tinynet.jobs import batch_script
 from tinynet.jobs.batch_script import BatchRequest, JobContext
 from tinynet.jobs.job_list import Job
-from tinynet.jobs.submission import run_submission
+from tinynet.jobs.submission import BatchSystem
 
 _REQUEUE = 99
 
 
 def render(jobs: Sequence[Job], context: JobContext, request: BatchRequest) -> str:
     """The batch script of an array in which each task does one of ``jobs``."""
-    solvers = batch_script.solvers_of(jobs)
+    solvers = jobs[0].solvers  # the same for all, see batch_script.arrays
     cpus = request.cpus or solvers
     directives = [
         f"-N {batch_script.plain_name(context.folder)}",
@@ -63,23 +61,4 @@ _END = [
 ]
 
 
-def submit(scripts: Sequence[Path], directory: Path) -> list[str]:
-    """Submit arrays, each to start when all tasks of the one before have ended; return their ids.
-
-    Raises TinynetError with qsub's own message if it refuses one.
-    """
-    ids: list[str] = []
-    for script in scripts:
-        hold = ["-hold_jid", ids[-1]] if ids else []
-        printed = run_submission(["qsub", "-terse", *hold, os.fspath(script)], directory)
-        ids.append(printed.split(".")[0].strip())  # an array's id is ID.FIRST-LAST:STEP
-    return ids
-
-
-def submission_commands(scripts: Sequence[Path]) -> str:
-    """Shell commands that do the same as ``submit``."""
-    lines = []
-    for number, script in enumerate(scripts):
-        after = '-hold_jid "${id%%.*}" ' if number else ""
-        lines.append(f"id=$(qsub -terse {after}{shlex.quote(os.fspath(script))})")
-    return "\n".join(lines)
+GRID_ENGINE = BatchSystem(render, ("qsub", "-terse"), "-hold_jid {}")

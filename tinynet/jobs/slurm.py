@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 from collections.abc import Sequence
-from pathlib import Path
 
 from tinynet.errors import StoppedEarly, UsageError
 from tinynet.jobs import batch_script
 from tinynet.jobs.batch_script import BatchRequest, JobContext
 from tinynet.jobs.job_list import Job
-from tinynet.jobs.submission import run_submission
+from tinynet.jobs.submission import BatchSystem
 
 
 def render(jobs: Sequence[Job], context: JobContext, request: BatchRequest) -> str:
     """The batch script of an array in which each task does one of ``jobs``."""
-    solvers = batch_script.solvers_of(jobs)
+    solvers = jobs[0].solvers  # the same for all, see batch_script.arrays
     array = f"0-{len(jobs) - 1}"
     if request.at_once is not None:
         array += f"%{request.at_once}"
@@ -77,24 +74,4 @@ def _option(name: str, value: str) -> str:
     return name + '="' + value.replace('"', '\\"') + '"'
 
 
-def submit(scripts: Sequence[Path], directory: Path) -> list[str]:
-    """Submit arrays, each to start when all tasks of the one before have ended; return their ids.
-
-    Raises TinynetError with sbatch's own message if it refuses one.
-    """
-    ids: list[str] = []
-    for script in scripts:
-        command = ["sbatch", "--parsable"]
-        if ids:
-            command.append(f"--dependency=afterany:{ids[-1]}")
-        ids.append(run_submission([*command, os.fspath(script)], directory).split(";")[0].strip())
-    return ids
-
-
-def submission_commands(scripts: Sequence[Path]) -> str:
-    """Shell commands that do the same as ``submit``."""
-    lines = []
-    for number, script in enumerate(scripts):
-        after = '--dependency="afterany:$id" ' if number else ""
-        lines.append(f"id=$(sbatch --parsable {after}{shlex.quote(os.fspath(script))})")
-    return "\n".join(lines)
+SLURM = BatchSystem(render, ("sbatch", "--parsable"), "--dependency=afterany:{}")
