@@ -81,6 +81,7 @@ CASES = """
 2 train --stage 1 --member 2                            stage 1 has no members
 2 train --stage 8                                       has members 1 to 11: name one
 2 evaluate nothing                                      no such run directory
+2 evaluate nothing --iteration best                     no such run directory
 2 evaluate file.txt                                     is a file, and no run directory
 1 evaluate empty                                        is not a run directory
 2 evaluate empty --oversampel                           did you mean '--oversample'
@@ -118,6 +119,9 @@ CASES = """
 2 jobs create list small/train_val.prototxt             is a net, not a solver
 2 jobs local nothing                                    is not a job list
 1 jobs status file.txt                                  leads through a file
+2 stages --classes 99999999999                          99999999999 is not in the range
+2 stages --batch-size 99999999999                       99999999999 is not in the range
+2 report empty --watch --every nan                      is not a finite number
 2 stages --stage 12                                     no stage 12
 1 draw file.txt                                         unknown field 'hello'
 2 bench --only x                                        'x' is not one of

@@ -80,6 +80,20 @@ def test_data_is_looked_for_where_the_paths_of_the_list_start(
     assert Path.cwd() == tmp_path / "other"
 
 
+def test_a_list_whose_working_directory_is_gone_fails_once_and_begins_no_job(
+    small: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("lists") / "mine"
+    command.run("jobs", "create", elsewhere, "small/solver.prototxt", "--no-evaluate")
+    where = Path.cwd()
+    monkeypatch.chdir(elsewhere)
+    where.rename(where.with_name(f"{where.name} moved"))
+    done = command.run("jobs", "local", elsewhere)
+    assert done.status == 1
+    assert f"its jobs run in {where}, which does not exist; move that folder back" in done.stderr
+    assert set(state_names(elsewhere).values()) == {"waiting"}
+
+
 def test_a_job_that_can_begin_is_not_blocked_by_the_others(small: Path) -> None:
     create("--seeds", "1", "--no-evaluate", "--engine", "caffe", "--caffe-python", "/bin/ls")
     assert "is not a Python that imports caffe" in str(common_fault(small, again=False))

@@ -215,3 +215,10 @@ def test_a_stop_before_any_job_ends_is_not_a_failure() -> None:
     report = local.JobsReport({"a": states.State(states.STOPPED)}, {}, [], None)
     with pytest.raises(StoppedEarly, match="job a stopped"):
         report.require_complete(Path("x"))
+
+
+def test_a_stop_is_not_a_failure_though_other_jobs_wait_for_the_stopped_one() -> None:
+    found = {"a": states.State(states.STOPPED), "average": states.State(states.WAITING)}
+    report = local.JobsReport(found, {"average": ["a"]}, ["a"])
+    with pytest.raises(StoppedEarly, match="job a stopped; the same command resumes it"):
+        report.require_complete(Path("x"))

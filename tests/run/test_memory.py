@@ -109,6 +109,24 @@ def test_the_advice_keeps_the_effective_batch() -> None:
     assert "effective batch of 30" in advice and half < memory.estimate(prototxt)  # type: ignore
 
 
+def test_a_net_without_a_batch_size_to_lower_is_not_advised_to_lower_it() -> None:
+    one_image = load(SOLVER, {"iter_size": "3"}).with_batch_size(1)
+    shaped = edited(
+        'type: "Data" top: "data" top: "label" include { phase: TRAIN }',
+        'type: "DummyData" top: "data" top: "label" include { phase: TRAIN } '
+        "dummy_data_param { shape { dim: 64 dim: 3 dim: 9 dim: 8 } shape { dim: 64 } }",
+    )
+    for prototxt in (one_image, shaped):
+        advice = memory.advice(prototxt)
+        assert advice.endswith("use a smaller net or smaller images, or pass fewer images at once")
+
+
+def test_an_odd_batch_keeps_its_product_with_iter_size() -> None:
+    advice = memory.advice(load(SOLVER, {"iter_size": "3"}).with_batch_size(5))
+    assert advice.endswith("make batch_size 5 smaller, and iter_size larger so that their product "
+                           "stays 15")  # fmt: skip
+
+
 def test_a_worker_that_runs_out_of_memory_gets_advice(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

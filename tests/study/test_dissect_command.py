@@ -73,6 +73,16 @@ def test_trainings_share_a_gpu_only_if_there_is_one(monkeypatch: pytest.MonkeyPa
         Devices("auto", None, False, "float32", None, 2).slots()
 
 
+def test_gpus_that_are_not_here_are_refused_before_any_work(
+    lmdb: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tinynet.cli.dissect_work.gpus.are_here", lambda: False)
+    out = tmp_path / "d"
+    done = run("dissect", lmdb, "--out", out, "--per-gpu", 2, "--split-seed", 1, "--stage", 1)
+    assert done.status == 2 and "--per-gpu: no GPU is here" in done.stderr
+    assert not out.exists()
+
+
 def test_a_training_begins_only_if_it_can_end_in_the_time_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -242,6 +242,7 @@ def dissect(
             left = [training for each in asked for training in planned(each)]
             if left:  # now, before any data is split; the table of what is there takes no engine
                 devices.require_engine()
+                devices.slots()  # refuses GPUs that are not here
             if folds is None:
                 costs = {training.cost.run: training.cost for training in left}
                 if within is None:  # what has a limit does not spend it on timing

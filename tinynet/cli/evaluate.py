@@ -66,7 +66,7 @@ def split_option(default: str) -> shared_options.Option:
 @click.option(
     "--sample",
     type=click.IntRange(min=1),
-    help="Only N of the split's images, as many of each class, the same ones for every run.",
+    help="Use a fixed sample of N images, the same number of each class.",
 )
 @click.option(
     "--iteration",
@@ -75,7 +75,11 @@ def split_option(default: str) -> shared_options.Option:
 )
 @click.option("--weights", type=PATH, metavar="FILE", help="A .caffemodel in place of a snapshot.")
 @engine_options
-@click.option("--again", is_flag=True, help="Compute again what is there for the same weights.")
+@click.option(
+    "--again",
+    is_flag=True,
+    help="Compute again, even if this is stored.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
 def evaluate(run: Path, sample: int | None, again: bool, as_json: bool, **options: Any) -> None:
     """Score a run on a split, with one crop (as training does) or with Caffe's ten.
@@ -88,10 +92,10 @@ def evaluate(run: Path, sample: int | None, again: bool, as_json: bool, **option
     """
     from tinynet.predict import evaluate as prediction
 
-    request = _request(run, sample=sample or 0, **options)
     if not run.is_dir():
         what = "is a file, and no run directory" if run.exists() else "no such run directory"
         raise UsageError(f"{run}: {what}")
+    request = _request(run, sample=sample or 0, **options)
     with _progress(request) as progress:
         compute = prediction.evaluate if again else prediction.obtain
         result = compute(request, say, progress)

@@ -64,8 +64,13 @@ def common_fault(folder: Path, again: bool) -> str | None:
         for job in found.jobs
         if known[job.name].is_open(again) and not states.blocked_by(job, known)
     ]
-    if not found.directory.is_dir() or not ready:
+    if not ready:
         return None
+    if not found.directory.is_dir():
+        return (
+            f"{folder}: its jobs run in {found.directory}, which does not exist; move that folder "
+            "back, or make the list again"
+        )
     first: TinynetError | OSError | None = None
     with _in_directory(found.directory):
         for job in ready:

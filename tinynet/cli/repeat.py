@@ -8,7 +8,14 @@ from collections.abc import Iterator, Sequence
 
 # options that steer the work on this machine, or what is printed
 _ONLY_HERE = ("--write-jobs", "--jobs", "--json", "--collect")
-_ONLY_HERE_WITH_VALUE = ("--pack", "--within", "--per-gpu")
+_ONLY_HERE_WITH_VALUE = (
+    "--pack",
+    "--within",
+    "--gpu",
+    "--per-gpu",
+    "--processes",
+    "--caffe-python",
+)
 
 
 def command_line() -> str:

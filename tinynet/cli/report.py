@@ -61,7 +61,7 @@ NAMES = (
 )
 @click.option(
     "--every",
-    type=click.FloatRange(min=1),
+    type=shared_options.FiniteRange(1, 86400),
     default=10.0,
     metavar="SECONDS",
     help="With --watch: how often the page is written anew.",

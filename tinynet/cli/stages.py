@@ -17,7 +17,7 @@ from tinynet.experiment import data_description as dataset
 from tinynet.experiment import generate as generator
 from tinynet.experiment import nets
 from tinynet.experiment.assumptions import ASSUMPTIONS
-from tinynet.experiment.hyperparameters import BATCH_SIZE
+from tinynet.experiment.hyperparameters import BATCH_SIZE, LARGEST_COUNT
 from tinynet.experiment.paths import PROTOTXT_ROOT, StagePaths
 from tinynet.experiment.stages import STAGES, Stage
 from tinynet.experiment.stages import member as member_of
@@ -29,7 +29,9 @@ DATA_OPTION = click.option(
     type=FOLDER,
     help="Converted data set to take classes and sizes from, as 'tinynet generate' does.",
 )
-CLASSES_OPTION = click.option("--classes", type=click.IntRange(2), help="Number of classes.")
+CLASSES_OPTION = click.option(
+    "--classes", type=click.IntRange(2, LARGEST_COUNT), help="Number of classes."
+)
 
 
 @click.command(
@@ -43,7 +45,7 @@ CLASSES_OPTION = click.option("--classes", type=click.IntRange(2), help="Number 
 )
 @click.option(
     "--batch-size",
-    type=click.IntRange(1),
+    type=shared_options.COUNT,
     default=BATCH_SIZE,
     help="Images per training iteration, which memory depends on.",
 )

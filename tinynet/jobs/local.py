@@ -74,18 +74,18 @@ class JobsReport:
             parts.append(f"{_jobs(failed)} failed ({failed[0]}: {first}; logs in {folder}/logs)")
             if not set(failed) <= set(self.begun):
                 parts[-1] += "; --retry begins again what had failed before"
-        if self.blocked:
-            first, because = next(iter(self.blocked.items()))
-            parts.append(f"{_jobs(list(self.blocked))} could not begin ({first}: not done yet: "
-                         f"{', '.join(because)})")  # fmt: skip
-        if self.too_long and not parts:
+        if self.too_long and not failed:
             raise StoppedEarly(
                 f"{folder}: {_jobs(self.too_long)} would not have ended in the time given; the "
                 "same command begins what is left"
             )
         stopped = self.names(states.STOPPED)
-        if stopped and not parts:
+        if stopped and not failed:
             raise StoppedEarly(f"{folder}: {_jobs(stopped)} stopped; the same command resumes it")
+        if self.blocked:
+            first, because = next(iter(self.blocked.items()))
+            parts.append(f"{_jobs(list(self.blocked))} could not begin ({first}: not done yet: "
+                         f"{', '.join(because)})")  # fmt: skip
         raise TinynetError(f"{folder}: {'; '.join(parts) or f'{left} jobs are not done'}")
 
 

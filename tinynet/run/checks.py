@@ -62,11 +62,15 @@ def _missing(prototxt: TrainingPrototxt, source: Source) -> str:
     phase = "TRAIN" if source.phase == schema.TRAIN else "TEST"
     what = "mean file" if source.is_mean else "database" if source.is_database else "file"
     where = "" if os.path.isabs(source.path) else f" in {os.getcwd()}"
-    folder = Path(source.path).parent
+    advice = f"make it, or correct its path in {prototxt.path}"
+    if source.is_database or source.is_mean:
+        advice = (
+            f"make it with 'tinynet data convert DATASET --out {Path(source.path).parent}', or "
+            "name your data with 'tinynet generate --data DIR'"
+        )
     return (
         f"{source.path}: no such {what}{where}, which layer '{source.layer}' ({phase}) of "
-        f"{prototxt.net_name or prototxt.path} reads; make it with 'tinynet data convert DATASET "
-        f"--out {folder}', or name your data with 'tinynet generate --data DIR'"
+        f"{prototxt.net_name or prototxt.path} reads; {advice}"
     )
 
 

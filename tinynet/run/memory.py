@@ -66,17 +66,21 @@ def require(prototxt: TrainingPrototxt, solvers: int = 1) -> None:
 
 def advice(prototxt: TrainingPrototxt) -> str:
     """Advice after a shortage: a smaller batch_size, and the iter_size that makes up for it."""
-    batch, iterations = prototxt.batch_size, prototxt.solver.iter_size
+    batch, effective = prototxt.batch_size, prototxt.effective_batch
     needed = estimate(prototxt)
-    about = "" if needed is None else f", for which training takes at least {_shown(needed)}"
-    text = f"batch_size is {batch}{about}"
+    about = "" if needed is None else f"training takes at least {_shown(needed)}; "
+    half = estimate(prototxt.with_batch_size(batch // 2)) if batch > 1 else None
+    if batch < 2 or (half is not None and half == needed):  # no layer has a batch_size to lower
+        return f"{about}use a smaller net or smaller images, or pass fewer images at once"
     if batch % 2:
-        return f"{text}; make it smaller, and iter_size larger by as much"
-    half = estimate(prototxt.with_batch_size(batch // 2))
+        return (
+            f"{about}make batch_size {batch} smaller, and iter_size larger so that their product "
+            f"stays {effective}"
+        )
     less = "" if half is None else f" ({_shown(half)})"
     return (
-        f"{text}; batch_size {batch // 2}{less} with iter_size {2 * iterations} keeps the "
-        f"effective batch of {batch * iterations}"
+        f"{about}batch_size {batch // 2}{less} with iter_size {2 * prototxt.solver.iter_size} "
+        f"keeps the effective batch of {effective}"
     )
 
 

@@ -140,7 +140,7 @@ def merged_settings(known: Settings | None, asked: Settings, where: str) -> Sett
         mine, theirs = getattr(asked, key), getattr(known, key)
         if mine != theirs:
             found.append(f"--{key.replace('_', '-')} {mine}, not {theirs}")
-    for name in known.recipes.keys() & asked.recipes.keys():
+    for name in sorted(known.recipes.keys() & asked.recipes.keys()):
         found += [
             f"{name}: {what}" for what in differences(asked.recipes[name], known.recipes[name])
         ]
