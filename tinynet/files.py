@@ -7,6 +7,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
@@ -34,7 +35,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     target = Path(os.path.realpath(path))
     replaced = not target.exists() or target.is_file() or target.is_dir()
-    temporary = target.with_name(f".{target.name}.{os.getpid()}") if replaced else path
+    # not by the process id alone: other threads, and containers that share a volume, have the same
+    own = f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}"
+    temporary = target.with_name(own) if replaced else path
     try:
         yield temporary
         if replaced:

@@ -225,4 +225,7 @@ def test_processes_of_a_launcher_train_one_run_and_end_together(folder: Path) ->
         else:
             assert status == [1, 1], outputs
             assert "max-norm None -> 3.0" in outputs[0][1]
-            assert outputs[1][1] == "tinynet: rank 1 of 2: rank 0 cannot begin, and says why\n"
+            assert (
+                outputs[1][1]
+                == "tinynet: rank 1 of 2: rank 0 could not start; its message says why\n"
+            )

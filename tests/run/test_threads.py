@@ -26,8 +26,8 @@ def test_a_run_keeps_its_initial_number_of_threads(folder: Path) -> None:
     resumed = train(folder, "--engine", "torch", "--cpu", "--resume", "--max-iter", "16")
     assert resumed.returncode == 0, resumed.stderr
     (line,) = [line for line in resumed.stderr.splitlines() if "thread(s)" in line]
-    assert "computes with 3 thread(s), as when it was begun" in line
-    assert "1 would be used now" in line
+    assert "the run keeps the 3 thread(s) that it was begun with" in line
+    assert "a new run would use 1" in line
     assert json.loads((folder / RUN / "run.json").read_text())["threads"] == 3
     (state,) = (folder / RUN / "snapshots").glob("*_iter_16.complete.json")
     assert threads_of(state) == 3

@@ -22,7 +22,7 @@ from tinynet.study.settings import read_settings
 
 def test_searched_values_are_trained_with_and_recorded(lmdb: Path, tmp_path: Path) -> None:
     found = {"stage7_dropout2": {"base_lr": 0.02, "momentum": 0.8}}
-    asked = replace(request(lmdb, tmp_path), found=found)
+    asked = replace(request(lmdb, tmp_path), searched_values=found)
     settings, _ = prepare(asked)
     assert settings.overrides == found
     last = solver_of(asked, "stage7_dropout2")
@@ -32,7 +32,7 @@ def test_searched_values_are_trained_with_and_recorded(lmdb: Path, tmp_path: Pat
     fourth = solver_of(asked, "stage8_ensemble", 4)
     assert (fourth.base_lr, fourth.momentum) == pytest.approx((0.016, 0.8))
     with pytest.raises(UsageError, match="stage7_dropout2: base_lr 0.01, not 0.02"):
-        prepare(replace(asked, found={}, stages=[7]))
+        prepare(replace(asked, searched_values={}, stages=[7]))
     assert read_settings(asked.folders.results) == settings
 
 
@@ -40,7 +40,7 @@ def test_values_of_a_later_search_are_refused(lmdb: Path, tmp_path: Path) -> Non
     asked = replace(request(lmdb, tmp_path), stages=[7])
     prepare(asked)
     with pytest.raises(UsageError, match="base_lr 0.02, not 0.01"):
-        prepare(replace(asked, found={"stage7_dropout2": {"base_lr": 0.02}}))
+        prepare(replace(asked, searched_values={"stage7_dropout2": {"base_lr": 0.02}}))
     # a refused command does not change the files of trainings that may be under way
     assert solver_of(asked, "stage7_dropout2").base_lr == pytest.approx(0.01)
 

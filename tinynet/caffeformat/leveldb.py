@@ -48,6 +48,12 @@ class _Shared:
 # a process can open a LevelDB only once, so its nets share the open databases
 _open: dict[str, _Shared] = {}
 _open_lock = threading.Lock()
+# a forked child must not find it held by a thread that it does not have
+os.register_at_fork(
+    before=_open_lock.acquire,
+    after_in_parent=_open_lock.release,
+    after_in_child=_open_lock.release,
+)
 
 
 class LevelStore:

@@ -40,9 +40,25 @@ class _Shared:
 
 
 # A process must not open an LMDB twice.  So the nets of one solver, which may read one database in
-# several threads, share the environment.  A forked child opens its own.
-_open: dict[tuple[int, object], _Shared] = {}
+# several threads, share the environment.
+_open: dict[object, _Shared] = {}
 _open_lock = threading.Lock()
+
+
+def _close_inherited() -> None:
+    """In a forked child: close its copies, so that it can open the same LMDBs for itself."""
+    inherited = list(_open.values())
+    _open.clear()
+    _open_lock.release()
+    for shared in inherited:
+        shared.environment.close()
+
+
+os.register_at_fork(
+    before=_open_lock.acquire,
+    after_in_parent=_open_lock.release,
+    after_in_child=_close_inherited,
+)
 
 
 def _identity(path: Path) -> object:
@@ -63,7 +79,7 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._key = (os.getpid(), _identity(path))
+        self._key = _identity(path)
         with _open_lock:
             shared = _open.get(self._key)
             if shared is None:
@@ -118,12 +134,12 @@ class Store:
         self._closed = True
         with _open_lock:
             shared = _open.get(self._key)
-            if shared is not None:
+            # it is another one if this store comes from before a fork
+            if shared is not None and shared.environment is self._environment:
                 shared.users -= 1
                 if shared.users == 0:
                     del _open[self._key]
-                    if self._key[0] == os.getpid():
-                        shared.environment.close()
+                    shared.environment.close()
 
     def __enter__(self) -> Store:
         return self

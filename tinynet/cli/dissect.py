@@ -143,7 +143,7 @@ HOLD_OUT = 0.1
     "--evaluate",
     "is_evaluating",
     is_flag=True,
-    help="With --collect: first evaluate what trained elsewhere or by 'tinynet train' alone.",
+    help="With --collect: first evaluate finished runs that lack evaluations.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
 def dissect(
@@ -213,7 +213,7 @@ def dissect(
         epochs_factor=epochs_factor,
         precision=precision,
         overrides=Overrides(batch_size=batch_size, solvers=gpus_per_job or 1),
-        found={stage: values.solver for stage, values in searched.items()},
+        searched_values={stage: values.solver for stage, values in searched.items()},
         selection_set={
             stage: values.selection_set
             for stage, values in searched.items()
@@ -340,12 +340,12 @@ def _results(folders: DissectionPaths, folds: int | None, pack: Path | None) -> 
 def _numbers(stages: Sequence[int], folds: int | None) -> list[int]:
     from tinynet.experiment.stages import STAGES, stage
 
-    found = list(dict.fromkeys(stage(n).number for n in stages))
+    numbers = list(dict.fromkeys(stage(n).number for n in stages))
     if folds is None:
-        return found or [s.number for s in STAGES]
-    if any(stage(n).is_ensemble for n in found):
+        return numbers or [s.number for s in STAGES]
+    if any(stage(n).is_ensemble for n in numbers):
         raise UsageError("--folds trains single stages, 1 to 7; leave out --stage 8")
-    return found or [STAGES[-2].number]
+    return numbers or [STAGES[-2].number]
 
 
 def _variants(names: tuple[str, ...]) -> list[str]:

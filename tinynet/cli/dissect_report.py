@@ -40,5 +40,5 @@ def _lines(table: Dissection) -> Iterator[str]:
 
 def folds_text(made: list[StageFolds]) -> str:
     """The folds as text, percent."""
-    found = folds_table(made)
-    return "\n".join([as_text(found), *textwrap.wrap(found.caption, _WIDTH)])
+    table = folds_table(made)
+    return "\n".join([as_text(table), *textwrap.wrap(table.caption, _WIDTH)])

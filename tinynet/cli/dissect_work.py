@@ -44,9 +44,9 @@ class Devices:
         from tinynet.engine import discovery
         from tinynet.engine.precision import require_precision
 
-        found = discovery.find(self.engine, self.caffe_python)
-        require_precision(self.precision, found, None if self.on_cores else 0)
-        return found
+        engine = discovery.find(self.engine, self.caffe_python)
+        require_precision(self.precision, engine, None if self.on_cores else 0)
+        return engine
 
     @property
     def on_cores(self) -> bool:

@@ -155,8 +155,13 @@ def generate(
     stages = stages or list(STAGES)
     if "snapshot_prefix" in chosen and (len(stages) > 1 or stages[0].is_ensemble):
         raise UsageError("--snapshot-prefix is for one solver; these would share their snapshots")
-    found = {} if searched is None else searched.solver
-    overrides = Overrides(batch_size=batch_size, epochs=epochs, std=std, solver=chosen, found=found)
+    overrides = Overrides(
+        batch_size=batch_size,
+        epochs=epochs,
+        std=std,
+        solver=chosen,
+        searched={} if searched is None else searched.solver,
+    )
     described = dataset.describe(data, classes)
     files = generator.generate(out, described, stages, overrides)
     if data is None and classes is None:

@@ -40,12 +40,12 @@ def _parsed(command: tuple[str, ...]) -> click.Context:
     name, *arguments = command
     module = importlib.import_module(f"tinynet.cli.{COMMANDS[name][0]}")
     try:
-        found: click.Context = getattr(module, name).make_context(f"tinynet {name}", arguments)
+        context: click.Context = getattr(module, name).make_context(f"tinynet {name}", arguments)
     except click.UsageError as error:
         raise UsageError(
             f"'tinynet {name}' does not take these options: {error.format_message()}"
         ) from None
-    return found
+    return context
 
 
 def common_fault(folder: Path, again: bool) -> str | None:
@@ -58,21 +58,21 @@ def common_fault(folder: Path, again: bool) -> str | None:
     from tinynet.jobs import states
     from tinynet.jobs.job_list import read
 
-    found, known = read(folder), states.states(folder)
+    job_list, known = read(folder), states.states(folder)
     ready = [
         job
-        for job in found.jobs
+        for job in job_list.jobs
         if known[job.name].is_open(again) and not states.blocked_by(job, known)
     ]
     if not ready:
         return None
-    if not found.directory.is_dir():
+    if not job_list.directory.is_dir():
         return (
-            f"{folder}: its jobs run in {found.directory}, which does not exist; move that folder "
-            "back, or make the list again"
+            f"{folder}: its jobs run in {job_list.directory}, which does not exist; move that "
+            "folder back, or make the list again"
         )
     first: TinynetError | OSError | None = None
-    with _in_directory(found.directory):
+    with _in_directory(job_list.directory):
         for job in ready:
             try:
                 _require_startable(job)

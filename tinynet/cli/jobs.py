@@ -132,11 +132,11 @@ def create(
         raise UsageError("name what to run: --stage, --member, or a SOLVER.prototxt")
     for job in planned:
         require_understood(job)
-    found = add_jobs(folder, planned)
+    job_list = add_jobs(folder, planned)
     if as_json:
-        click.echo(json.dumps({"list": str(folder), "jobs": [job.name for job in found.jobs]}))
+        click.echo(json.dumps({"list": str(folder), "jobs": [job.name for job in job_list.jobs]}))
         return
-    count = len(found.jobs)
+    count = len(job_list.jobs)
     jobs, them = ("1 job", "it") if count == 1 else (f"{count} jobs", "them")
     command = shlex.join(["tinynet", "jobs", "local", str(folder)])
     click.echo(f"{folder}: {jobs}; begin {them} here with {command}")
@@ -168,19 +168,19 @@ def _words(text: str, option: str) -> list[str]:
     type=click.IntRange(min=1),
     help="On the CPU: N jobs at once, the cores divided among them.",
 )
-@shared_options.gpu("One job at a time on")
+@shared_options.gpu("Run one job at a time on")
 @click.option(
     "--gpus",
     type=shared_options.GpuList(takes_uuids=True),
     metavar="N|N,N|all",
-    help="On N GPUs, on those numbered 0,1, or on all (the default where there are any): one job "
-    "on each, or on as many as it has solvers.",
+    help="Use N GPUs, those numbered 0,1, or all (the default if there are any): one job on each, "
+    "or on as many as it has solvers.",
 )
 @click.option(
     "--leave-free",
     type=click.IntRange(min=0),
     default=0,
-    help="Leave N free GPUs (or cores) to others, and give up GPUs for that.",
+    help="Leave N GPUs (or cores) to others; jobs on GPUs are stopped for it if need be.",
 )
 @click.option(
     "--gpu-memory",
@@ -256,8 +256,8 @@ def _slots(
 )
 @LIST
 @click.argument("names", nargs=-1, required=True, metavar="JOB...")
-@shared_options.gpu("On")
-@shared_options.cpu("On")
+@shared_options.gpu("Run on")
+@shared_options.cpu("Run on")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads for each job.")
 @_RETRY
 @_JSON
@@ -284,8 +284,8 @@ def run(
 
 def _conclude(report: JobsReport, folder: Path, as_json: bool) -> None:
     if as_json:
-        found = {name: state.name for name, state in report.states.items()}
-        click.echo(json.dumps({"list": str(folder), "jobs": found, "begun": report.begun}))
+        names = {name: state.name for name, state in report.states.items()}
+        click.echo(json.dumps({"list": str(folder), "jobs": names, "begun": report.begun}))
     report.require_complete(folder)
     if not as_json:
         count = len(report.states)
@@ -308,14 +308,14 @@ def status(folder: Path, as_json: bool) -> None:
     """
     from tinynet.jobs.status import statuses
 
-    found = statuses(folder)
+    runs = statuses(folder)
     if as_json:
-        click.echo(json.dumps([entry.as_dict() for entry in found]))
+        click.echo(json.dumps([entry.as_dict() for entry in runs]))
     else:
-        _print_statuses(found)
+        _print_statuses(runs)
 
 
-def _print_statuses(found: list[RunStatus]) -> None:
+def _print_statuses(runs: list[RunStatus]) -> None:
     from tinynet.report.table import as_text, of_texts
 
     rows = [
@@ -328,12 +328,12 @@ def _print_statuses(found: list[RunStatus]) -> None:
             entry.where or "",
             entry.message,
         ]
-        for entry in found
+        for entry in runs
     ]
     header = ["job", "state", "iteration", "val accuracy", "left", "on", "message"]
     click.echo(as_text(of_texts(header, rows, right=(2, 3, 4), wrap=(6,))))
     counts: dict[str, int] = {}
-    for entry in found:
+    for entry in runs:
         counts[entry.state] = counts.get(entry.state, 0) + 1
     click.echo(", ".join(f"{count} {state}" for state, count in counts.items()))
 

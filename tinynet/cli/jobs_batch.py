@@ -108,7 +108,7 @@ def _batch(
     time: str | None,
     warning: int,
     retry: bool,
-    **asked: Any,
+    **options: Any,
 ) -> None:
     """``asked``: the other fields of a BatchRequest."""
     from tinynet.cli.job_commands import common_fault
@@ -117,11 +117,11 @@ def _batch(
     seconds = None if time is None else batch_script.parse_time(time)
     if seconds is not None and seconds <= warning:
         raise UsageError(f"--time {time}: leaves no time to work before the --warning {warning} s")
-    found = job_list.read(folder)
+    jobs = job_list.read(folder)
     known = states.states(folder)
-    left = [job for job in found.jobs if known[job.name].is_open(retry)]
+    left = [job for job in jobs.jobs if known[job.name].is_open(retry)]
     for state in (states.RUNNING, states.FAILED):
-        others = [job for job in found.jobs if known[job.name].name == state]
+        others = [job for job in jobs.jobs if known[job.name].name == state]
         if others and not known[others[0].name].is_open(retry):
             more_to_do = "; --retry takes them too" if state == states.FAILED else ""
             say(f"left out, {state}: {job_list.named(others)}{more_to_do}")
@@ -131,8 +131,8 @@ def _batch(
     fault = common_fault(folder, retry)
     if fault is not None:  # of this machine: a node of the cluster may have what is not here
         say(f"as seen from here, {fault}")
-    context = batch_script.JobContext(found.directory.resolve(), folder.resolve())
-    request = batch_script.BatchRequest(seconds=seconds, warning=warning, retry=retry, **asked)
+    context = batch_script.JobContext(jobs.directory.resolve(), folder.resolve())
+    request = batch_script.BatchRequest(seconds=seconds, warning=warning, retry=retry, **options)
     texts = [system.render(group, context, request) for group in batch_script.arrays(left)]
     scripts = [folder / f"{name}-{number}.sh" for number in range(1, len(texts) + 1)]
     (folder / "logs").mkdir(exist_ok=True)

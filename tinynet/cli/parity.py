@@ -59,7 +59,7 @@ _ROWS = 20
 @click.option("--seed", type=shared_options.SEED, help="Random seed of all runs.")
 @shared_options.assignments
 @shared_options.caffe_python
-@shared_options.gpu("The torch engine on")
+@shared_options.gpu("Run the torch engine on")
 @click.option(
     "--display",
     "every",
@@ -171,8 +171,10 @@ def _text(report: ParityReport, every: int | None) -> str:
     mean = fmean(reference.losses)
     means = [("mean", f"{mean:.6f}")]
     for other in others:
-        found = fmean(other.run.losses)
-        means.append((f"{found:.6f}", f"{abs(found - mean) / mean if mean else 0.0:.1e}"))
+        mean_of_other = fmean(other.run.losses)
+        means.append(
+            (f"{mean_of_other:.6f}", f"{abs(mean_of_other - mean) / mean if mean else 0.0:.1e}")
+        )
     rows.append([cell for pair in means for cell in pair])
     curves = as_text(of_texts(header, rows, right=range(len(header))))
     header = ["parameter", "displacement", *(f"{other.run.label} apart" for other in others)]
@@ -199,26 +201,26 @@ def _shown(count: int, every: int | None) -> list[int]:
     return sorted({*range(0, count, step), count - 1})
 
 
-def _verdict(found: Comparison) -> str:
+def _verdict(comparison: Comparison) -> str:
     from tinynet.study.engine_parity import LOSS_LIMIT
 
     start = ""
-    if found.run.nudged is None:
-        start = f"initial weights {'equal to the bit' if found.same_start else 'DIFFER'}, "
+    if comparison.run.nudged is None:
+        start = f"initial weights {'equal to the bit' if comparison.same_start else 'DIFFER'}, "
     inputs = (
         "inputs equal to the bit throughout"
-        if found.inputs_part is None
-        else f"inputs differ from iteration {found.inputs_part} on"
+        if comparison.inputs_part is None
+        else f"inputs differ from iteration {comparison.inputs_part} on"
     )
     parted = (
         f"nowhere beyond {LOSS_LIMIT:g}"
-        if found.losses_part is None
-        else f"beyond {LOSS_LIMIT:g} first at iteration {found.losses_part}"
+        if comparison.losses_part is None
+        else f"beyond {LOSS_LIMIT:g} first at iteration {comparison.losses_part}"
     )
     return (
-        f"{start}{inputs}; the losses differ by at most {found.largest:.1e} "
-        f"(iteration {found.largest_at}), {parted}; the displacements by at most "
-        f"{found.farthest.apart:.1e} ({found.farthest.parameter})"
+        f"{start}{inputs}; the losses differ by at most {comparison.largest:.1e} "
+        f"(iteration {comparison.largest_at}), {parted}; the displacements by at most "
+        f"{comparison.farthest.apart:.1e} ({comparison.farthest.parameter})"
     )
 
 
@@ -226,27 +228,27 @@ def _as_dict(report: ParityReport) -> dict[str, Any]:
     def number(value: float) -> float | str:
         return value if math.isfinite(value) else str(value)
 
-    def comparison(found: Comparison) -> dict[str, Any]:
+    def comparison(compared: Comparison) -> dict[str, Any]:
         return {
-            "engine": found.run.engine.name,
-            "version": found.run.engine.version,
-            "losses": [number(loss) for loss in found.run.losses],
-            "loss_differences": [number(difference) for difference in found.differences],
-            "largest_loss_difference": number(found.largest),
-            "largest_loss_difference_at": found.largest_at,
-            "losses_part_at": found.losses_part,
-            "inputs_part_at": found.inputs_part,
-            "same_initial_weights": found.same_start,
-            "nudged": found.run.nudged,
+            "engine": compared.run.engine.name,
+            "version": compared.run.engine.version,
+            "losses": [number(loss) for loss in compared.run.losses],
+            "loss_differences": [number(difference) for difference in compared.differences],
+            "largest_loss_difference": number(compared.largest),
+            "largest_loss_difference_at": compared.largest_at,
+            "losses_part_at": compared.losses_part,
+            "inputs_part_at": compared.inputs_part,
+            "same_initial_weights": compared.same_start,
+            "nudged": compared.run.nudged,
             "displacements": {
                 moved.parameter: {
                     "norm": number(moved.displacement),
                     "relative_difference": number(moved.apart),
                 }
-                for moved in found.moved
+                for moved in compared.moved
             },
-            "largest_displacement_difference": number(found.farthest.apart),
-            "agrees": found.agrees,
+            "largest_displacement_difference": number(compared.farthest.apart),
+            "agrees": compared.agrees,
         }
 
     return {

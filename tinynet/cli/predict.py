@@ -97,11 +97,11 @@ def _best(folders: tuple[Path, ...]) -> tuple[Path, ...]:
     """The runs below the folders whose average is best on the validation images."""
     from tinynet.predict.best import best
 
-    found = best(folders)
-    count = f"{len(found.runs)} {'run' if len(found.runs) == 1 else 'runs averaged'}"
-    accuracy = percent(found.top1)
-    say(f"best on the validation images, over ten crops: {found.name}, {count}: {accuracy}")
-    return tuple(found.runs)
+    choice = best(folders)
+    count = f"{len(choice.runs)} {'run' if len(choice.runs) == 1 else 'runs averaged'}"
+    accuracy = percent(choice.top1)
+    say(f"best on the validation images, over ten crops: {choice.name}, {count}: {accuracy}")
+    return tuple(choice.runs)
 
 
 def _check(file: Path, split: str, data: Path | None) -> None:

@@ -101,17 +101,17 @@ def search(
     if (number is None) == (variant_name is None):
         raise UsageError("name one of --stage N and --variant NAME")
     shared_options.at_most_one(gpu=gpu, cpu=cpu)
-    found = stage(number) if number is not None else variant(str(variant_name))
-    if found.is_ensemble:
+    net = stage(number) if number is not None else variant(str(variant_name))
+    if net.is_ensemble:
         raise UsageError("stage 8 is 11 models of stage 7: search --stage 7")
     searched = [parse_range(text) for text in ranges] or list(DEFAULT_RANGES)
     names = [each.name for each in searched]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise UsageError(f"--range: {twice} has two ranges; give one")
-    folder = out or Path("runs/search") / found.name
+    folder = out or Path("runs/search") / net.name
     request = study.SearchRequest(
-        stage=found,
+        stage=net,
         data=_tuning_data(data or DATA_ROOT, folder, split_seed),
         out=folder,
         ranges=searched,

@@ -84,7 +84,7 @@ def _summary(stage: Stage, data: dataset.DataSet, batch_size: int) -> dict[str, 
     """A stage in figures; shapes and multiply-adds of one image, memory in bytes."""
     net = nets.train_val(stage, data, batch_size, test_batch=1, std=stage.hyperparameters.std)
     image = (len(data.mean_values), data.image_size, data.image_size)
-    found = shapes.infer(net, schema.TRAIN, image)
+    inferred = shapes.infer(net, schema.TRAIN, image)
     return {
         "stage": stage.number,
         "name": stage.name,
@@ -92,9 +92,9 @@ def _summary(stage: Stage, data: dataset.DataSet, batch_size: int) -> dict[str, 
         "change": stage.change,
         "models": stage.members,
         "classes": data.classes,
-        "parameters": found.parameters,
-        "multiply_adds": found.multiply_adds // batch_size,
-        "training_memory": found.training_memory,
+        "parameters": inferred.parameters,
+        "multiply_adds": inferred.multiply_adds // batch_size,
+        "training_memory": inferred.training_memory,
         "batch_size": batch_size,
         "layers": [
             {
@@ -105,7 +105,7 @@ def _summary(stage: Stage, data: dataset.DataSet, batch_size: int) -> dict[str, 
                 "parameters": layer.parameter_count,
                 "multiply_adds": layer.multiply_adds // batch_size,
             }
-            for layer in found.layers
+            for layer in inferred.layers
         ],
     }
 

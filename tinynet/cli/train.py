@@ -77,7 +77,11 @@ if TYPE_CHECKING:
     help="Snapshot every N iterations; default the solver's.",
 )
 @shared_options.assignments
-@click.option("--resume", is_flag=True, help="Only resume a run, as it was begun.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Resume an existing run with its own settings; fail if there is none.",
+)
 @click.option(
     "--weights",
     multiple=True,
@@ -174,13 +178,13 @@ def _target(
             return run.solver, run
         name = name or f"seed{_seed(solver, overrides)}"
         return solver, RunPaths.of(runs, stage_of(solver), name)
-    found = stage_by_number(stage)
-    found.require_member(member)
-    files = StagePaths(root, found.name, member)
+    wanted = stage_by_number(stage)
+    wanted.require_member(member)
+    files = StagePaths(root, wanted.name, member)
     if member is not None:
-        return files.solver, RunPaths.of(runs, found.name, name or member_name(member))
+        return files.solver, RunPaths.of(runs, wanted.name, name or member_name(member))
     seed = _seed(files.solver, overrides)
-    return files.solver, RunPaths.of(runs, found.name, name or f"seed{seed}")
+    return files.solver, RunPaths.of(runs, wanted.name, name or f"seed{seed}")
 
 
 def _seed(solver: Path, overrides: dict[str, str]) -> int:

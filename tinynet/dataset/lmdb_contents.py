@@ -76,14 +76,23 @@ class Sample:
 def sample_of(path: Path) -> Sample:
     """Read the sample of the LMDB ``path``.  Raises TinynetError if it is missing or damaged."""
     reader, writer = os.pipe()
-    child = os.fork()
+    # The child keeps all signals blocked: an exception of a handler, such as KeyboardInterrupt,
+    # would let it go on as a second parent.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        child = os.fork()
+    except OSError:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        raise
     if child == 0:
-        os.close(reader)
         _answer(path, writer)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as pipe:
-        answer = pipe.read().decode("utf-8", "replace")
-    _, status = os.waitpid(child, 0)
+    try:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        os.close(writer)
+        with os.fdopen(reader, "rb") as pipe:
+            answer = pipe.read().decode("utf-8", "replace")
+    finally:
+        _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
         name = signal.Signals(os.WTERMSIG(status)).name
         raise TinynetError(
@@ -105,16 +114,15 @@ def hash_of_keys(keys: Iterable[bytes]) -> str:
 def _answer(path: Path, writer: int) -> None:
     """In the child: write the sample or the error, and exit without the parent's clean-up."""
     status = 1
-    answer = f"{path}: cannot be read"
     try:
-        answer, status = json.dumps(asdict(_read(path))), 0
-    except TinynetError as error:
-        answer = str(error)
-    except Exception as error:  # LMDB's own exceptions, which only the store may import
-        answer = f"{path}: is damaged ({error}); convert the data again"
-    finally:
-        # "replace": an exception here would let the child run on as a second parent
+        try:
+            answer, status = json.dumps(asdict(_read(path))), 0
+        except TinynetError as error:
+            answer = str(error)
+        except Exception as error:  # LMDB's own exceptions, which only the store may import
+            answer = f"{path}: is damaged ({error}); convert the data again"
         os.write(writer, answer.encode("utf-8", "replace")[:4000])
+    finally:
         os._exit(status)
 
 

@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 from tinynet import files
 from tinynet.errors import TinynetError
@@ -30,7 +31,7 @@ def check_absent(out: Path, overwrite: bool, contents: frozenset[str]) -> None:
         raise TinynetError(
             f"{out}: is a mount point, which cannot be replaced; name a folder in it with --out"
         )
-    found = {entry.name for entry in out.iterdir()}
+    found = {entry.name for entry in out.iterdir()} - {_LOCK}
     if not found:
         return
     foreign = sorted(found - contents)
@@ -60,25 +61,19 @@ def whole_folder(out: Path, overwrite: bool, contents: frozenset[str]) -> Iterat
     """Yield a new folder beside ``out`` that becomes ``out`` when the block succeeds.
 
     If the block raises (also by Ctrl-C, or by SIGTERM, which the command line turns into an
-    exception), the folder is removed and ``out`` stays as it was.  A folder that a killed process
-    left is removed by the next call.  A link stays, and the folder that it names is replaced.
-    ``contents``: as in ``check_absent``.
+    exception), the folder is removed and ``out`` stays as it was.  What a killed process left is
+    removed by the next call, or becomes ``out`` if it was complete.  A link stays, and the folder
+    that it names is replaced.  ``contents``: as in ``check_absent``.
     """
     out = Path(os.path.realpath(out))
+    _settle_abandoned(out)
     check_absent(out, overwrite, contents)
     out.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(out)
-    partial = files.new_folder(out, _prefix(out))
+    partial, lock = _locked_folder(out)
     try:
-        with files.name_in_errors(out), open(partial / _LOCK, "w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            except OSError as error:  # without locks, abandoned folders are never removed
-                if error.errno not in files.NO_LOCKS:
-                    raise
+        with files.name_in_errors(out), lock:
             yield partial
             check_absent(out, overwrite, contents)  # it may have appeared meanwhile
-            (partial / _LOCK).unlink()
             _exchange(partial, out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -88,8 +83,27 @@ def _prefix(out: Path) -> str:
     return f".{out.name}.partial-"
 
 
+def _locked_folder(out: Path) -> tuple[Path, TextIO]:
+    """Make a partial folder of ``out``; return it with its lock file, which we hold while open."""
+    while True:
+        partial = files.new_folder(out, _prefix(out))
+        with files.name_in_errors(out):
+            lock = open(partial / _LOCK, "w")  # noqa: SIM115
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            except OSError as error:  # without locks, abandoned folders are never removed
+                if error.errno not in files.NO_LOCKS:
+                    raise
+            if files.is_at(partial / _LOCK, lock.fileno()):
+                return partial, lock
+        lock.close()  # another process took it for abandoned before we had the lock
+
+
 def _exchange(partial: Path, out: Path) -> None:
-    """Replace ``out`` by ``partial``; at every moment ``out`` is complete or absent."""
+    """Replace ``out`` by ``partial``; at every moment ``out`` is complete or absent.
+
+    From the first rename on, ``partial`` is known to be complete by the folder ``replaced``.
+    """
     replaced = partial.with_name(partial.name + _REPLACED)
     if out.exists():
         out.rename(replaced)
@@ -99,19 +113,43 @@ def _exchange(partial: Path, out: Path) -> None:
         if replaced.exists():
             replaced.rename(out)
         raise
+    (out / _LOCK).unlink()
     shutil.rmtree(replaced, ignore_errors=True)
     files.sync_folder(out.parent)
 
 
-def _remove_abandoned(out: Path) -> None:
-    """Remove the partial folders of killed processes; running ones hold the locks of theirs."""
+def _settle_abandoned(out: Path) -> None:
+    """Remove what killed processes left; running ones hold the locks of their partial folders."""
+    for replaced in out.parent.glob(f"{_prefix(out)}*{_REPLACED}"):
+        if not out.exists():  # killed between the two renames
+            partial = replaced.with_name(replaced.name.removesuffix(_REPLACED))
+            with _abandoned(partial) as is_abandoned:
+                if is_abandoned:
+                    partial.rename(out)
+                    (out / _LOCK).unlink()
+        if out.exists():
+            shutil.rmtree(replaced, ignore_errors=True)
     for partial in out.parent.glob(f"{_prefix(out)}*"):
-        if partial.name.endswith(_REPLACED):
-            # what a process that was killed while it removed it has left: ``out`` is its successor
-            if out.exists():
-                shutil.rmtree(partial, ignore_errors=True)
-            continue
-        with contextlib.suppress(OSError), open(partial / _LOCK, "r+") as lock:
-            # opened for writing too, for the reason given in files.open_lock
+        if not partial.name.endswith(_REPLACED):
+            with _abandoned(partial) as is_abandoned:
+                if is_abandoned:
+                    shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _abandoned(partial: Path) -> Iterator[bool]:
+    """Yield whether no process holds the lock of ``partial``; if so, hold it in the block."""
+    try:
+        # opened for writing too, for the reason given in files.open_lock
+        lock = open(partial / _LOCK, "r+")  # noqa: SIM115
+    except OSError:
+        yield False
+        return
+    with lock:
+        try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(partial, ignore_errors=True)
+        except OSError:
+            yield False
+            return
+        with contextlib.suppress(OSError):
+            yield True

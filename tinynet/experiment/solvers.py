@@ -32,7 +32,7 @@ class Overrides:
 
     ``solver`` maps fields of SolverParameter to values, which take precedence.  Only random_seed
     replaces the stage's own value, from which the ensemble's members count upwards: with one seed
-    for all, some members would be the same net.  ``found``: values that a search found; they too
+    for all, some members would be the same net.  ``searched``: values that a search found; they too
     replace the stage's own values, so that the members vary around them.
     """
 
@@ -40,7 +40,7 @@ class Overrides:
     epochs: int | None = None
     std: float | None = None
     solver: Mapping[str, Any] = field(default_factory=dict)
-    found: Mapping[str, float] = field(default_factory=dict)
+    searched: Mapping[str, float] = field(default_factory=dict)
     solvers: int = 1  # how many share the images of an iteration
 
 
@@ -80,10 +80,10 @@ def solver(
     It has no solver_mode: the device is chosen when the solver runs.  Raises UsageError if
     overrides contradict each other or the learning rate policy.
     """
-    found = dict(overrides.found)
-    base_lr = found.pop("base_lr", stage.hyperparameters.base_lr)
-    weight_decay = found.pop("weight_decay", stage.hyperparameters.weight_decay)
-    chosen = {**found, **overrides.solver}
+    searched = dict(overrides.searched)
+    base_lr = searched.pop("base_lr", stage.hyperparameters.base_lr)
+    weight_decay = searched.pop("weight_decay", stage.hyperparameters.weight_decay)
+    chosen = {**searched, **overrides.solver}
     if overrides.epochs is not None and "max_iter" in chosen:
         raise UsageError("--epochs and --max-iter both give the length of training: choose one")
     if member and "random_seed" in chosen:

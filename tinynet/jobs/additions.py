@@ -57,8 +57,8 @@ def add_jobs(folder: Path, jobs: Sequence[Job], known_unfinished: bool = False) 
                     )
             known[job.name] = job
         require_order(list(known.values()))
-        found = JobList(tuple(known.values()), Path.cwd())
+        job_list = JobList(tuple(known.values()), Path.cwd())
         # relative, so that a list and its runs can be moved together
-        directory = os.path.relpath(found.directory.resolve(), folder.resolve())
-        files.write_json(paths.jobs, Stored(directory, list(found.jobs)))
-    return found
+        directory = os.path.relpath(job_list.directory.resolve(), folder.resolve())
+        files.write_json(paths.jobs, Stored(directory, list(job_list.jobs)))
+    return job_list

@@ -55,7 +55,7 @@ class Claim:
         os.close(self.descriptor)
 
 
-def claim(folder: Path, job: Job, found: JobList, again: bool = False) -> Claim | None:
+def claim(folder: Path, job: Job, job_list: JobList, again: bool = False) -> Claim | None:
     """Claim a job; None if another runner has it, or if it need not be done.
 
     A job that is done is never claimed, and one that has failed only if ``again``.  The caller
@@ -65,7 +65,7 @@ def claim(folder: Path, job: Job, found: JobList, again: bool = False) -> Claim 
     paths = ListPaths(folder)
     descriptor = files.open_lock(paths.lock(job.name))
     try:
-        made = _begin(paths, job, found, again, descriptor)
+        made = _begin(paths, job, job_list, again, descriptor)
     except BaseException:
         os.close(descriptor)
         raise
@@ -75,13 +75,13 @@ def claim(folder: Path, job: Job, found: JobList, again: bool = False) -> Claim 
 
 
 def _begin(
-    paths: ListPaths, job: Job, found: JobList, again: bool, descriptor: int
+    paths: ListPaths, job: Job, job_list: JobList, again: bool, descriptor: int
 ) -> Claim | None:
     with files.name_in_errors(paths.lock(job.name)):
         if not files.try_lock(descriptor):
             return None
     previous = states.last_attempt(paths.root, job)
-    if not states.after_attempt(job, previous, False, found).is_open(again):
+    if not states.after_attempt(job, previous, False, job_list).is_open(again):
         return None
     attempt = Attempt(
         number=1 if previous is None else previous.number + 1,

@@ -141,8 +141,8 @@ def last_line(log: Path, start: int) -> str:
             lines = file.read().decode("utf-8", "replace").split("\n")
     except OSError:
         return ""
-    found = [line.strip() for line in lines if line.strip()]
-    return found[-1].removeprefix("tinynet: ")[:_LONGEST_MESSAGE] if found else ""
+    lines = [line.strip() for line in lines if line.strip()]
+    return lines[-1].removeprefix("tinynet: ")[:_LONGEST_MESSAGE] if lines else ""
 
 
 def with_device(command: tuple[str, ...], device: tuple[str, ...]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -126,7 +127,7 @@ def _text(value: str | bytes) -> str:
     return value.decode() if isinstance(value, bytes) else value  # releases before 11.500
 
 
-def chosen(found: Sequence[Gpu], wanted: str | None, visible: str | None) -> list[Gpu]:
+def chosen(present: Sequence[Gpu], wanted: str | None, visible: str | None) -> list[Gpu]:
     """The GPUs that may be used: those ``wanted`` among the ``visible`` ones.
 
     ``wanted``: "all"; a number, such as "2" for the first two; or a list of indexes and UUIDs, such
@@ -135,7 +136,7 @@ def chosen(found: Sequence[Gpu], wanted: str | None, visible: str | None) -> lis
     Without ``visible``, the index of a GPU in MIG mode means all its slices.  Raises UsageError for
     a GPU that is not here, for more than there are, and if some are wanted but none may be used.
     """
-    by_index = [(gpu.index, gpu) for gpu in found]
+    by_index = [(gpu.index, gpu) for gpu in present]
     if visible is not None:
         by_index = list(enumerate(_named(by_index, devices.shown(visible), devices.VISIBLE)))
     allowed = [gpu for _, gpu in by_index]
@@ -161,18 +162,18 @@ def _words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
-def _named(found: Sequence[tuple[int, Gpu]], words: Sequence[str], where: str) -> list[Gpu]:
-    """The GPUs that ``words`` name, by their index in ``found`` or the beginning of their UUID."""
+def _named(present: Sequence[tuple[int, Gpu]], words: Sequence[str], where: str) -> list[Gpu]:
+    """The GPUs that ``words`` name, by index in ``present`` or the beginning of the UUID."""
     named: dict[str, Gpu] = {}
     for word in words:
         is_uuid = word.startswith(devices.UUIDS)
         meant = [
             gpu
-            for index, gpu in found
+            for index, gpu in present
             if (gpu.uuid.startswith(word) if is_uuid else word == str(index))
         ]
         if not meant:
-            here = ", ".join(f"{index} ({gpu.name})" for index, gpu in found) or "none"
+            here = ", ".join(f"{index} ({gpu.name})" for index, gpu in present) or "none"
             raise UsageError(f"{where}: no GPU '{word}' here; the GPUs are {here}")
         named.update({gpu.uuid: gpu for gpu in meant})
     return list(named.values())
@@ -224,17 +225,17 @@ class Gpus:
                 f"{len(self._broken)} of {len(self._uuids)} GPUs do not compute, and a job takes "
                 f"{solvers}; look at nvidia-smi; --retry begins again what has failed"
             )
-        found = self._found()
+        present = self._found()
         lost: set[str] = set()
-        while self._leaves_enough(found, solvers):
-            locks = self._locks_of([gpu for gpu in found if gpu.uuid not in lost], solvers)
+        while self._leaves_enough(present, solvers):
+            locks = self._locks_of([gpu for gpu in present if gpu.uuid not in lost], solvers)
             if not locks:
                 return None
             # another process may have started on one of them before we got its lock
-            found = self._found()
-            suiting = {gpu.uuid: gpu for gpu in found if self._suits(gpu, solvers)}
+            present = self._found()
+            suiting = {gpu.uuid: gpu for gpu in present if self._suits(gpu, solvers)}
             missing = locks.keys() - suiting.keys()
-            if not missing and self._leaves_enough(found, solvers):
+            if not missing and self._leaves_enough(present, solvers):
                 return self._slot([suiting[uuid] for uuid in locks], tuple(locks.values()))
             _close(locks.values())
             lost |= missing
@@ -308,9 +309,9 @@ class Gpus:
         """How many of our slots to give up, so that ``leave_free`` GPUs are free for others."""
         if not self._leave_free or not self._held:
             return 0
-        found = self._found()
-        missing = self._leave_free - len(self._free(found))
-        if missing <= 0 or not found:
+        present = self._found()
+        missing = self._leave_free - len(self._free(present))
+        if missing <= 0 or not present:
             self._short_since = None
             return 0
         if self._short_since is None:
@@ -325,12 +326,12 @@ class Gpus:
                 return number
         return len(self._held)
 
-    def _free(self, found: Sequence[Gpu]) -> list[Gpu]:
+    def _free(self, present: Sequence[Gpu]) -> list[Gpu]:
         """The GPUs that neither we nor, as far as NVML shows, anybody else uses."""
-        return [gpu for gpu in found if gpu.is_idle and gpu.uuid not in self._held_uuids()]
+        return [gpu for gpu in present if gpu.is_idle and gpu.uuid not in self._held_uuids()]
 
-    def _leaves_enough(self, found: Sequence[Gpu], solvers: int) -> bool:
-        return not self._leave_free or len(self._free(found)) >= self._leave_free + solvers
+    def _leaves_enough(self, present: Sequence[Gpu], solvers: int) -> bool:
+        return not self._leave_free or len(self._free(present)) >= self._leave_free + solvers
 
     def _suits(self, gpu: Gpu, solvers: int) -> bool:
         mine = self._held_uuids().count(gpu.uuid)
@@ -369,8 +370,16 @@ def _close(descriptors: Iterable[int]) -> None:
 def _make_shared(folder: Path) -> None:
     """Make a folder in which every user may make files, but remove only their own."""
     try:
-        folder.mkdir()
-        folder.chmod(0o1777)
+        if folder.exists():
+            raise FileExistsError
+        # in one step, so that no other user finds it before it is for all
+        new = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        new.chmod(0o1777)
+        try:
+            new.rename(folder)
+        except OSError:  # another process was faster, and its folder holds a lock
+            new.rmdir()
+            raise FileExistsError from None
     except FileExistsError:
         if not folder.is_dir() or folder.is_symlink():
             raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from None

@@ -141,7 +141,7 @@ def read(folder: Path) -> JobList:
     """
     path = ListPaths(folder).jobs
     try:
-        found = files.typed(Stored, files.read_json(path))
+        stored = files.typed(Stored, files.read_json(path))
     except FileNotFoundError:
         raise UsageError(
             f"{folder}: is not a job list (no jobs.json); make one with 'tinynet jobs create'"
@@ -150,9 +150,9 @@ def read(folder: Path) -> JobList:
         raise TinynetError(f"{path}: is damaged ({error}); make the list again") from None
     except TinynetError as error:
         raise TinynetError(f"{error}; make the list again") from None
-    jobs = tuple(found.jobs)
+    jobs = tuple(stored.jobs)
     # it was written relative to the list's real place
-    directory = Path(os.path.normpath(folder.resolve() / found.directory))
+    directory = Path(os.path.normpath(folder.resolve() / stored.directory))
     try:
         require_fit(jobs)
         require_order(jobs)

@@ -46,11 +46,11 @@ class JobsReport:
     too_long: list[str] = field(default_factory=list)  # not begun: they did not fit the time left
 
     def names(self, state: str) -> list[str]:
-        return [name for name, found in self.states.items() if found.name == state]
+        return [name for name, each in self.states.items() if each.name == state]
 
     @property
     def complete(self) -> bool:
-        return all(found.name == states.DONE for found in self.states.values())
+        return all(each.name == states.DONE for each in self.states.values())
 
     def require_complete(self, folder: Path) -> None:
         """Raise StoppedEarly after a signal, TinynetError if jobs have failed or are blocked."""
@@ -219,10 +219,10 @@ class _Runner:
         """The iteration of the newest snapshot of a job's run; None if it has no run."""
         directory = self._list.run_directory(job)
         try:
-            found = None if directory is None else runs.load(RunPaths(directory).run_json)
+            run = None if directory is None else runs.load(RunPaths(directory).run_json)
         except (TinynetError, OSError):
             return None
-        return None if found is None else found.iteration
+        return None if run is None else run.iteration
 
     def _yield(self) -> None:
         """Stop jobs, the youngest first, whose slots should be left to others."""

@@ -33,22 +33,22 @@ def jobs_of_stage(number: int, seeds: Sequence[int], options: Options) -> list[J
 
     Raises UsageError if there is no such stage, or if its prototxt does not exist.
     """
-    found = stage(number)
-    if found.is_ensemble:
-        return list(_ensemble(found, range(1, found.members + 1), options))
-    solver = StagePaths(options.prototxt, found.name).solver
+    wanted = stage(number)
+    if wanted.is_ensemble:
+        return list(_ensemble(wanted, range(1, wanted.members + 1), options))
+    solver = StagePaths(options.prototxt, wanted.name).solver
     what = ["--stage", str(number), "--prototxt", os.fspath(options.prototxt)]
     return [
-        _training(solver, what, found.name, f"seed{seed}", seed, options) for seed in seeds or [1]
+        _training(solver, what, wanted.name, f"seed{seed}", seed, options) for seed in seeds or [1]
     ]
 
 
 def jobs_of_members(members: Sequence[int], options: Options) -> list[Job]:
     """One job per given member of stage 8, and one that averages them."""
-    found = stage(8)
+    ensemble = stage(8)
     for member in members:
-        found.require_member(member)
-    return list(_ensemble(found, members, options))
+        ensemble.require_member(member)
+    return list(_ensemble(ensemble, members, options))
 
 
 def jobs_of_solver(solver: Path, seeds: Sequence[int], options: Options) -> list[Job]:
@@ -61,13 +61,13 @@ def jobs_of_solver(solver: Path, seeds: Sequence[int], options: Options) -> list
     return [_training(solver, what, folder, f"seed{seed}", None, options)]
 
 
-def _ensemble(found: Stage, members: Sequence[int], options: Options) -> Iterator[Job]:
+def _ensemble(ensemble: Stage, members: Sequence[int], options: Options) -> Iterator[Job]:
     trainings = []
     for member in members:
-        solver = StagePaths(options.prototxt, found.name, member).solver
-        what = ["--stage", str(found.number), "--member", str(member)]
+        solver = StagePaths(options.prototxt, ensemble.name, member).solver
+        what = ["--stage", str(ensemble.number), "--member", str(member)]
         what += ["--prototxt", os.fspath(options.prototxt)]
-        trainings.append(_training(solver, what, found.name, member_name(member), None, options))
+        trainings.append(_training(solver, what, ensemble.name, member_name(member), None, options))
     yield from trainings
     runs = [os.fspath(job.run) for job in trainings if job.run is not None]
     average = [ENSEMBLE, *runs, "--out", os.fspath(options.runs / ENSEMBLE), *options.engine]

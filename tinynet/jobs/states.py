@@ -49,21 +49,21 @@ class State:
 
 def states(folder: Path) -> dict[str, State]:
     """The state of every job of the list in ``folder``, by name, in the list's order."""
-    found = read(folder)
-    return states_of(folder, found.jobs, found)
+    job_list = read(folder)
+    return states_of(folder, job_list.jobs, job_list)
 
 
-def states_of(folder: Path, jobs: Iterable[Job], found: JobList) -> dict[str, State]:
-    """The states of some jobs of the list ``found``, which lies in ``folder``, by name."""
-    return {job.name: state(folder, job, found) for job in jobs}
+def states_of(folder: Path, jobs: Iterable[Job], job_list: JobList) -> dict[str, State]:
+    """The states of some jobs of the list ``job_list``, which lies in ``folder``, by name."""
+    return {job.name: state(folder, job, job_list) for job in jobs}
 
 
-def state(folder: Path, job: Job, found: JobList) -> State:
-    """The state of one job of the list ``found``, which lies in ``folder``."""
+def state(folder: Path, job: Job, job_list: JobList) -> State:
+    """The state of one job of the list ``job_list``, which lies in ``folder``."""
     attempt = last_attempt(folder, job)
     lock = ListPaths(folder).lock(job.name)
     alive = attempt is not None and attempt.ended is None and files.is_locked(lock)
-    return after_attempt(job, attempt, alive, found)
+    return after_attempt(job, attempt, alive, job_list)
 
 
 def last_attempt(folder: Path, job: Job) -> Attempt | None:
@@ -79,8 +79,8 @@ def last_attempt(folder: Path, job: Job) -> Attempt | None:
         return Attempt(1)
 
 
-def after_attempt(job: Job, attempt: Attempt | None, alive: bool, found: JobList) -> State:
-    """The state that the newest attempt leaves a job of the list ``found`` in."""
+def after_attempt(job: Job, attempt: Attempt | None, alive: bool, job_list: JobList) -> State:
+    """The state that the newest attempt leaves a job of ``job_list`` in."""
     if attempt is None:
         return State(WAITING)
     if alive:
@@ -94,7 +94,7 @@ def after_attempt(job: Job, attempt: Attempt | None, alive: bool, found: JobList
         return State(STOPPED, attempt.message, attempt)
     if attempt.status != 0:
         return State(FAILED, attempt.message, attempt)
-    removed = found.removed(job)
+    removed = job_list.removed(job)
     if removed is not None:
         what = "its run " if removed == job.run else ""
         return State(WAITING, f"{what}{removed} has been removed", attempt)

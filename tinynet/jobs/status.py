@@ -35,10 +35,10 @@ class RunStatus:
 
 def statuses(folder: Path) -> list[RunStatus]:
     """The status of every job of the list in ``folder``, in its order."""
-    found = read(folder)
+    job_list = read(folder)
     return [
-        _status(job, states.state(folder, job, found), found.run_directory(job))
-        for job in found.jobs
+        _status(job, states.state(folder, job, job_list), job_list.run_directory(job))
+        for job in job_list.jobs
     ]
 
 
@@ -48,13 +48,13 @@ def _status(job: Job, state: states.State, directory: Path | None) -> RunStatus:
         name = None if job.run is None else os.fspath(job.run)
         return RunStatus(job.name, state.name, state.message, host, name)
     try:
-        found = status_of(RunPaths(directory))
+        status = status_of(RunPaths(directory))
     except (TinynetError, OSError) as error:
         return RunStatus(job.name, state.name, str(error), host, os.fspath(job.run or ""))
-    assert found is not None
-    run = found.run
+    assert status is not None
+    run = status.run
     if state.attempt is None:
-        state = _begun_without_the_list(job, found)
+        state = _begun_without_the_list(job, status)
     if state.name == states.FAILED and run.state == runs.DIVERGED:
         state = replace(state, name=runs.DIVERGED)
     return RunStatus(
@@ -63,10 +63,10 @@ def _status(job: Job, state: states.State, directory: Path | None) -> RunStatus:
         _message(state, run),
         f"{run.host} {run.device}".strip(),
         os.fspath(job.run or ""),
-        found.iteration,
+        status.iteration,
         run.max_iter,
-        found.val_accuracy,
-        0.0 if state.name == states.DONE else found.seconds_left,
+        status.val_accuracy,
+        0.0 if state.name == states.DONE else status.seconds_left,
     )
 
 
@@ -78,12 +78,12 @@ def _message(state: states.State, run: runs.Run) -> str:
     return state.message
 
 
-def _begun_without_the_list(job: Job, found: Status) -> states.State:
+def _begun_without_the_list(job: Job, status: Status) -> states.State:
     """The state of a job that no runner has begun, but whose run exists."""
-    run = found.run
-    if found.state == runs.RUNNING:
+    run = status.run
+    if status.state == runs.RUNNING:
         return states.State(states.RUNNING, f"process {run.pid} on {run.host}")
-    if found.state == DIED:
+    if status.state == DIED:
         return states.State(states.STOPPED, f"process {run.pid} on {run.host} died")
     if run.state == runs.FINISHED:
         if len(job.commands) == 1:

@@ -153,9 +153,18 @@ def watch(
     page.parent.mkdir(parents=True, exist_ok=True)
     seen: Seen = {}
     before: object = None
-    handler = signal.signal(signal.SIGINT, _interrupt_once)
+    interrupted = False
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        """Ignore a second Ctrl-C, which would cut off the last page: it takes a second or two."""
+        nonlocal interrupted
+        interrupted = True
+        signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    handler = signal.signal(signal.SIGINT, interrupt)
     try:
-        while True:
+        while not interrupted:  # Python drops an exception that meets a destructor
             began = time.monotonic()
             seen = look(sources)
             state = _state(seen)
@@ -166,16 +175,11 @@ def watch(
             took = time.monotonic() - began
             sleep(max(every - took, took * (1 / _SHARE - 1)))
     except KeyboardInterrupt:
-        return not is_training(seen)
+        pass
     finally:
         files.write_text(page, render(seen, 0))
         signal.signal(signal.SIGINT, handler)
-
-
-def _interrupt_once(number: int, frame: FrameType | None) -> None:
-    """Ignore a second Ctrl-C, which would cut off the last page: it takes a second or two."""
-    signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt
+    return not is_training(seen)
 
 
 def _state(seen: Seen) -> object:

@@ -47,6 +47,9 @@ def train(request: TrainingRequest, say: Callable[[str], None]) -> dict[str, Any
                 f"{paths.root}: is finished ({run.iteration} iterations); "
                 "--resume --max-iter N takes it further, --name starts another"
             )
+            if resume.history_fault(paths) is not None:
+                # while we hold the run, so that no other process appends to what is rebuilt
+                held.enter_context(lock.hold(paths))
         mended = resume.mend_history(paths, run.effective_batch)
         if mended is not None:
             say(mended)

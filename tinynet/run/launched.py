@@ -96,7 +96,7 @@ def work(request: TrainingRequest, process: LaunchedProcess) -> None:
                 if status != 0 and told.get("nothing") is None:
                     raise TinynetError(worker.fault())
             if status != 0:
-                failure = TinynetError(f"{me}: rank 0 cannot begin, and says why")
+                failure = TinynetError(f"{me}: rank 0 could not start; its message says why")
                 failure.exit_status = status
                 raise failure
             more = bool(told.get("more"))

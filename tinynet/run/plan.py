@@ -267,6 +267,6 @@ def _kept_threads(stored: Run, here: int) -> list[str]:
     if not stored.threads or stored.threads == here:
         return []
     return [
-        f"computes with {stored.threads} thread(s), as when it was begun, so that its results "
-        f"stay the same to the bit; {here} would be used now"
+        f"the run keeps the {stored.threads} thread(s) that it was begun with, so that its results "
+        f"stay bit-identical; a new run would use {here}"
     ]

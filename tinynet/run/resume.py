@@ -103,12 +103,17 @@ def history_before(
     return kept, notes
 
 
+def history_fault(paths: RunPaths) -> str | None:
+    """What is wrong with a damaged history; None for a whole one."""
+    return logs.scan_history(paths.history)[1]
+
+
 def mend_history(paths: RunPaths, batch: int) -> str | None:
     """Rebuild a damaged history from its log; return a message for the user, or None.
 
-    ``batch``: images per update.
+    Hold the run meanwhile.  ``batch``: images per update.
     """
-    _, fault = logs.scan_history(paths.history)
+    fault = history_fault(paths)
     rebuilt = [] if fault is None else logs.rebuild_history(paths.log, batch)
     if not rebuilt:
         return None

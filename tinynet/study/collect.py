@@ -144,11 +144,11 @@ def collect(run: RunPaths, name: str, results: ResultsPaths, settings: Settings)
             raise TinynetError(f"{lost[0]}: is missing; {TAKEN_AGAIN}")
         return False
     _require_recipe(run, name, record, settings)
-    found = {
-        (asked.split, asked.crop): _read_evaluation(asked, record, settings)
-        for asked in evaluations(run, settings)
+    evaluated = {
+        (evaluation.split, evaluation.crop): _read_evaluation(evaluation, record, settings)
+        for evaluation in evaluations(run, settings)
     }
-    _publish(run, name, record, found, results, settings)
+    _publish(run, name, record, evaluated, results, settings)
     return True
 
 
@@ -156,7 +156,7 @@ def is_complete(run: RunPaths, record: runs.Run | None, settings: Settings) -> b
     """Whether a run is finished and has every evaluation that the table needs."""
     if record is None or record.state != runs.FINISHED:
         return False
-    return all(asked.out.exists() for asked in evaluations(run, settings))
+    return all(evaluation.out.exists() for evaluation in evaluations(run, settings))
 
 
 def _has_diverged(results: ResultsPaths, name: str) -> bool:
@@ -167,7 +167,7 @@ def _publish(
     run: RunPaths,
     name: str,
     record: runs.Run,
-    found: dict[tuple[str, str], Probabilities],
+    evaluated: dict[tuple[str, str], Probabilities],
     results: ResultsPaths,
     settings: Settings,
 ) -> None:
@@ -179,7 +179,7 @@ def _publish(
         shutil.rmtree(left)
     folder = new_folder(target, f".{target.name}.")
     try:
-        _write(folder, run, name, record, found, settings)
+        _write(folder, run, name, record, evaluated, settings)
         if target.exists():
             shutil.rmtree(target)
         folder.rename(target)  # the caller holds the lock of the results
@@ -192,14 +192,14 @@ def _write(
     run: RunPaths,
     name: str,
     record: runs.Run,
-    found: dict[tuple[str, str], Probabilities],
+    evaluated: dict[tuple[str, str], Probabilities],
     settings: Settings,
 ) -> None:
     kept = RunPaths(folder)
     shutil.copyfile(run.history, kept.history)
     write_json(kept.run_json, portable(record))
     scores = {}
-    for (split, crop), p in found.items():
+    for (split, crop), p in evaluated.items():
         scores[f"{split}_{crop}"] = Score.of(p)
         if is_kept(split, crop, settings):
             write_guesses(kept.guesses(split, crop == OVERSAMPLE), guesses(p))
@@ -216,11 +216,11 @@ def _keep_first_layer(run: RunPaths, kept: RunPaths, iteration: int) -> None:
     """Keep the filters of figure 3, if the run has its last weights and begins with filters."""
     try:
         weights, _ = newest_weights(run, iteration)
-        found = first_layer(run, weights) if weights is not None else None
+        layer = first_layer(run, weights) if weights is not None else None
     except (TinynetError, OSError):
         return  # another net, or its files are gone: the report says that it has none
-    if found is not None:
-        write_first_layer(kept.first_layer, found)
+    if layer is not None:
+        write_first_layer(kept.first_layer, layer)
 
 
 def portable(record: runs.Run) -> dict[str, Any]:
@@ -244,45 +244,47 @@ def portable(record: runs.Run) -> dict[str, Any]:
 
 def _require_recipe(run: RunPaths, name: str, record: runs.Run, settings: Settings) -> None:
     folder = name if name in settings.recipes else os.path.dirname(name)
-    found = differences(
+    other = differences(
         read_recipe(run.train_val, run.solver, record.max_norm), settings.recipes[folder]
     )
     digests = {settings.data["digests"][split] for split in ("train", "val")}
     if record.precision != settings.precision:
-        found.append(f"precision {record.precision}, not {settings.precision}")
+        other.append(f"precision {record.precision}, not {settings.precision}")
     if {entry.get("digest") for entry in record.data} - digests:
-        found.append("other training or validation data")
-    if found:
+        other.append("other training or validation data")
+    if other:
         raise TinynetError(
-            f"{run.root}: was not trained as the results are ({'; '.join(found[:3])}); remove it, "
+            f"{run.root}: was not trained as the results are ({'; '.join(other[:3])}); remove it, "
             "or name another --out"
         )
 
 
 def _read_evaluation(
-    asked: EvaluationRequest, record: runs.Run, settings: Settings
+    request: EvaluationRequest, record: runs.Run, settings: Settings
 ) -> Probabilities:
     """Read a file of probabilities, and require that it is of the run's last weights."""
-    found = read_probabilities(asked.out, f"delete it and run '{_command(asked)}'")
-    if found.iteration != record.iteration:
+    probabilities = read_probabilities(request.out, f"delete it and run '{_command(request)}'")
+    if probabilities.iteration != record.iteration:
         raise TinynetError(
-            f"{asked.out}: is of iteration {found.iteration}, the run ended at "
-            f"{record.iteration}; run '{_command(asked)}'"
+            f"{request.out}: is of iteration {probabilities.iteration}, the run ended at "
+            f"{record.iteration}; run '{_command(request)}'"
         )
-    _require_images(found, asked, settings)
-    return found
+    _require_images(probabilities, request, settings)
+    return probabilities
 
 
-def _require_images(found: Probabilities, asked: EvaluationRequest, settings: Settings) -> None:
+def _require_images(
+    probabilities: Probabilities, request: EvaluationRequest, settings: Settings
+) -> None:
     """Raise TinynetError where a file is of other images: ``evaluate --data`` writes the same."""
-    count = asked.sample or settings.data.get("counts", {}).get(asked.split)
-    if count is not None and (not found.labelled or len(found.labels) != count):
-        what = "labelled images" if found.labelled else "images without labels"
+    count = request.sample or settings.data.get("counts", {}).get(request.split)
+    if count is not None and (not probabilities.labelled or len(probabilities.labels) != count):
+        what = "labelled images" if probabilities.labelled else "images without labels"
         raise TinynetError(
-            f"{asked.out}: is of {len(found.labels):,} {what}, not of the {count:,} of these "
-            f"results; delete it and run '{_command(asked)}'"
+            f"{request.out}: is of {len(probabilities.labels):,} {what}, not of the {count:,} of "
+            f"these results; delete it and run '{_command(request)}'"
         )
 
 
-def _command(asked: EvaluationRequest) -> str:
-    return shlex.join(["tinynet", *asked.arguments])
+def _command(request: EvaluationRequest) -> str:
+    return shlex.join(["tinynet", *request.arguments])

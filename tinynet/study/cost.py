@@ -63,7 +63,7 @@ def cost(
     ``evaluated``: views of images that are evaluated after it.  Raises TinynetError where the net
     has no Data layer with a batch.
     """
-    found = shapes.infer(net, schema.TRAIN)
+    inferred = shapes.infer(net, schema.TRAIN)
     batch = next((layer.data_param.batch_size for layer in net.layer if layer.type == "Data"), 0)
     if not batch:
         raise TinynetError(f"net '{net.name}': has no Data layer with a batch")
@@ -77,7 +77,7 @@ def cost(
         iterations=solver.max_iter,
         batch=batch * max(1, solver.iter_size),
         tested=times * tests + evaluated,
-        multiply_adds=found.multiply_adds // batch,
+        multiply_adds=inferred.multiply_adds // batch,
     )
 
 
@@ -99,7 +99,7 @@ class Pace:
 
         ``left``: every run that is not done, those of ``active`` among them.
         """
-        found = []
+        lines = []
         rate = 0.0  # multiply-adds a second of all that run
         for run in active:
             if run not in self._costs:
@@ -111,8 +111,8 @@ class Pace:
                 rest = mine.images - iteration * mine.batch
                 text += f", {images:,.0f} img/s, {duration(rest / images)} left"
                 rate += 3 * images * mine.multiply_adds
-            found.append(text)
-        if rate and found:
+            lines.append(text)
+        if rate and lines:
             rest = sum(
                 self._costs[run].operations
                 - 3.0 * self._seen.get(run, 0) * self._costs[run].batch
@@ -121,8 +121,8 @@ class Pace:
                 if run in self._costs
             )  # fmt: skip
             waiting = len([run for run in left if run not in active])
-            found[-1] += f"; {waiting} more to do, all about {duration(rest / rate)} left"
-        return found
+            lines[-1] += f"; {waiting} more to do, all about {duration(rest / rate)} left"
+        return lines
 
     def expected(self, run: str) -> float | None:
         """An upper bound, in seconds, for the rest of a run and its evaluations.

@@ -83,7 +83,7 @@ def lengths(folders: DemoPaths, iterations: int | None) -> dict[int, int]:
     Raises UsageError where the folder's runs have another length than is asked for: schedules
     follow the length, so that a run of one cannot become a run of the other.
     """
-    found = {}
+    iterations_of = {}
     for number, usual in ITERATIONS.items():
         paths = [RunPaths(t.run(folders.runs)) for t in TRAININGS if t.stage == number]
         begun = {
@@ -91,14 +91,14 @@ def lengths(folders: DemoPaths, iterations: int | None) -> dict[int, int]:
             for path in paths
             if path.solver.exists()
         }
-        found[number] = iterations or min(begun, default=usual)
-        if begun - {found[number]}:
+        iterations_of[number] = iterations or min(begun, default=usual)
+        if begun - {iterations_of[number]}:
             raise UsageError(
                 f"{folders.root}: holds a demo of {max(begun):,} iterations, not of "
-                f"{found[number]:,}; leave out --max-iter to resume it, name another folder "
-                "with --out, or remove this one"
+                f"{iterations_of[number]:,}; leave out --max-iter to resume it, name another "
+                "folder with --out, or remove this one"
             )
-    return found
+    return iterations_of
 
 
 def commands(
@@ -137,10 +137,10 @@ def run(dataset: Path | None, folders: DemoPaths, iterations: int | None, say: S
     that command has printed its reason.
     """
     resumes = "the demo resumes from here when it is started again"
-    asked = lengths(folders, iterations)
+    iterations_of = lengths(folders, iterations)
     noted: list[int] = []
     with signals.caught(signals.STOP, noted.append):
-        for command in commands(dataset, folders, asked):
+        for command in commands(dataset, folders, iterations_of):
             say(f"\n$ tinynet {shlex.join(command)}")
             status = _status(command, noted)
             if noted:
@@ -170,12 +170,12 @@ def require_same_data(dataset: Path | None, folders: DemoPaths) -> None:
     """Raise TinynetError if the folder holds a demo of another data set."""
     if not DataPaths(folders.lmdb).manifest.exists():
         return
-    found = read_manifest(folders.lmdb).source
+    source = read_manifest(folders.lmdb).source
     path = (dataset or folders.images).resolve()
     wanted = path.stem if path.suffix == ".zip" else path.name
-    if found != wanted:
+    if source != wanted:
         raise TinynetError(
-            f"{folders.root} holds the demo of {found}, not of {wanted}; remove it, "
+            f"{folders.root} holds the demo of {source}, not of {wanted}; remove it, "
             "or name another folder with --out"
         )
 

@@ -65,7 +65,7 @@ def prepare(request: DissectionRequest) -> tuple[Settings, list[Job]]:
     experiment, or if searched values were chosen on images that a data set with a tuning set
     reports; TinynetError if the data or the files in the folders cannot be used.
     """
-    _require_stages_of_found(request)
+    _require_stages_of_searched_values(request)
     read_manifest(request.data)  # without data no folder is begun
     with request.folders.changing_results():
         return _prepare(request)
@@ -97,7 +97,7 @@ def _experiment(
     members = ensemble_members(request, known)
     trainings = trainings_of(request, members)
     reported, tuning = splits_of(manifest)
-    asked = Settings(
+    new = Settings(
         data=describe_data(manifest),
         reported=reported,
         tuning=tuning,
@@ -109,13 +109,13 @@ def _experiment(
         epochs_factor=request.epochs_factor,
         batch_size=batch_size(request.overrides),
         recipes=dict(_recipes(trainings, files)),
-        overrides={name: dict(values) for name, values in request.found.items()},
+        overrides={name: dict(values) for name, values in request.searched_values.items()},
         choices=_choices(request, data, reported, tuning is not None),
         command=request.command,
         train_sample=_train_sample(request, manifest),
         precision=request.precision,
     )
-    settings = merged_settings(known, asked, os.fspath(request.folders.results.root))
+    settings = merged_settings(known, new, os.fspath(request.folders.results.root))
     return settings, files, trainings
 
 
@@ -134,7 +134,7 @@ def planned(request: DissectionRequest) -> list[Planned]:
     Where the data is still to be split, the whole set is counted, so that costs are upper bounds.
     Raises as ``prepare`` does.
     """
-    _require_stages_of_found(request)
+    _require_stages_of_searched_values(request)
     data, manifest = request.data, read_manifest(request.data)
     results = request.folders.results
     known = read_settings(results)
@@ -196,9 +196,9 @@ def evaluations_left(
         record = runs.load(run.run_json)
         is_there = folders.results.scores(name).exists()
         if record is not None and record.state == runs.FINISHED and not is_there:
-            for asked in collect.evaluations(run, settings, data):
-                if not asked.out.exists():
-                    yield asked
+            for evaluation in collect.evaluations(run, settings, data):
+                if not evaluation.out.exists():
+                    yield evaluation
 
 
 def _train_sample(request: DissectionRequest, manifest: Manifest) -> int:
@@ -232,13 +232,16 @@ def _data(request: DissectionRequest) -> tuple[Path, Manifest]:
     folder = request.folders.data
     if not DataPaths(folder).manifest.exists():
         return folder, split(request.data, folder, request.plan)
-    found = read_manifest(folder)
-    asked = {"plan": type(request.plan).__name__, **vars(request.plan)}
-    if found.options.get("split") != asked or found.options.get("split_of") != source.digests:
+    manifest = read_manifest(folder)
+    wanted = {"plan": type(request.plan).__name__, **vars(request.plan)}
+    if (
+        manifest.options.get("split") != wanted
+        or manifest.options.get("split_of") != source.digests
+    ):
         raise UsageError(
             f"{folder}: holds another split of {request.data}, or other data; name another --out"
         )
-    return folder, found
+    return folder, manifest
 
 
 def _generate(request: DissectionRequest, data: Path) -> tuple[dict[Path, str], dict[str, int]]:
@@ -246,13 +249,15 @@ def _generate(request: DissectionRequest, data: Path) -> tuple[dict[Path, str], 
     described = dataset.describe(data)
     files: dict[Path, str] = {}
     epochs = {}
-    for found in nets(request):
-        length = max(1, round(found.hyperparameters.epochs * request.epochs_factor))
-        epochs[found.name] = length
+    for net in nets(request):
+        length = max(1, round(net.hyperparameters.epochs * request.epochs_factor))
+        epochs[net.name] = length
         # the ensemble's first members are the last single stage's runs: the others vary around it
-        searched = LAST_SINGLE.name if found.is_ensemble else found.name
-        overrides = replace(request.overrides, epochs=length, found=request.found.get(searched, {}))
-        files |= generate.generate(request.folders.prototxt, described, [found], overrides)
+        searched = LAST_SINGLE.name if net.is_ensemble else net.name
+        overrides = replace(
+            request.overrides, epochs=length, searched=request.searched_values.get(searched, {})
+        )
+        files |= generate.generate(request.folders.prototxt, described, [net], overrides)
     return files, epochs
 
 
@@ -266,9 +271,9 @@ def _net_and_solver(
     return net, text.parse(files[training.solver], schema.SolverParameter, where)
 
 
-def _require_stages_of_found(request: DissectionRequest) -> None:
+def _require_stages_of_searched_values(request: DissectionRequest) -> None:
     names = [net.name for net in nets(request) if not net.is_ensemble]
-    for name in request.found:
+    for name in request.searched_values:
         if name not in names:
             raise UsageError(
                 f"--overrides: '{name}' is not among the nets to train ({', '.join(names)}); leave "
@@ -304,7 +309,9 @@ def _job(training: Training, request: DissectionRequest, settings: Settings, dat
     commands = [tuple(train)]
     # a run that was trained before the data moved records their old place
     where = ("--data", os.fspath(data), *request.engine)
-    commands += [(*asked.arguments, *where) for asked in collect.evaluations(run, settings)]
+    commands += [
+        (*evaluation.arguments, *where) for evaluation in collect.evaluations(run, settings)
+    ]
     pack = () if request.pack is None else ("--pack", os.fspath(request.pack))
     commands.append(("dissect", "--collect", *(request.collect or folders.options), *pack))
     scores = folders.results.scores(training.run)

@@ -53,9 +53,9 @@ class _Builder:
         settings = self._settings
         singles = [stage(n) for n in settings.stages if not stage(n).is_ensemble]
         rows: dict[str, StageRow] = {}
-        for found in singles:
-            before = STAGES[found.number - 2].name if found.number > 1 else ""
-            rows[found.name] = self._stage_row(found, rows.get(before))
+        for each in singles:
+            before = STAGES[each.number - 2].name if each.number > 1 else ""
+            rows[each.name] = self._stage_row(each, rows.get(before))
         variants = [self._variant_row(name, rows) for name in settings.variants]
         last = STAGES[-2].name
         return Dissection(
@@ -70,9 +70,9 @@ class _Builder:
 
     # ------------------------------------------------------------------ single nets
 
-    def _stage_row(self, found: Stage, before: StageRow | None) -> StageRow:
+    def _stage_row(self, stage: Stage, before: StageRow | None) -> StageRow:
         runs = [
-            self._results.row(f"{found.name}/seed{seed}", seed) for seed in self._settings.seeds
+            self._results.row(f"{stage.name}/seed{seed}", seed) for seed in self._settings.seeds
         ]
         finished = [row for row in runs if row.state == FINISHED]
         row: dict[str, Any] = {}
@@ -91,20 +91,20 @@ class _Builder:
             row["gain"] = self._gain(finished, before.finished)
             row["gain_over"] = before.name if row["gain"] else ""
         return StageRow(
-            number=found.number,
-            name=found.name,
-            title=found.title,
-            change=found.change,
-            epochs=self._settings.epochs[found.name],
+            number=stage.number,
+            name=stage.name,
+            title=stage.title,
+            change=stage.change,
+            epochs=self._settings.epochs[stage.name],
             runs=runs,
-            paper=paper.STAGES.get(found.number, paper.PaperStage()),
+            paper=paper.STAGES.get(stage.number, paper.PaperStage()),
             **row,
         )
 
     def _variant_row(self, name: str, rows: dict[str, StageRow]) -> StageRow:
-        found = variant(name)
+        net = variant(name)
         # the paper's figures are its stages' own
-        return replace(self._stage_row(found, rows.get(found.base)), paper=paper.PaperStage())
+        return replace(self._stage_row(net, rows.get(net.base)), paper=paper.PaperStage())
 
     def _gain(self, after: list[RunRow], before: list[RunRow]) -> Estimate | None:
         return gain(self._by_seed(before, CENTER), self._by_seed(after, CENTER))
@@ -130,7 +130,7 @@ class _Builder:
     # ------------------------------------------------------------------ the ensemble
 
     def _ensemble(self) -> Ensemble:
-        found = STAGES[-1]
+        ensemble = STAGES[-1]
         rows = [self._results.row(run, _seed_of(run)) for run in self._settings.members]
         finished = [row for row in rows if row.state == FINISHED]
         out: dict[str, Any] = {}
@@ -144,11 +144,11 @@ class _Builder:
         elif len(finished) > 1:
             out["so_far"] = _score_of([self._member(r.run, self._reported) for r in finished])
         return Ensemble(
-            number=found.number,
-            name=found.name,
-            title=found.title,
+            number=ensemble.number,
+            name=ensemble.name,
+            title=ensemble.title,
             members=rows,
-            paper=paper.STAGES[found.number],
+            paper=paper.STAGES[ensemble.number],
             **out,
         )
 
@@ -194,8 +194,8 @@ def _subsets(reported: list[Member], tuning: list[Member] | None, full: float) -
 
 def estimate(by_seed: BySeed) -> Estimate:
     """The mean of per-image values over the seeds, with both intervals."""
-    found = _of_values({seed: float(value.mean()) for seed, value in by_seed.items()})
-    return replace(found, by_image=bootstrap_mean(np.mean(list(by_seed.values()), axis=0)))
+    over_seeds = _of_values({seed: float(value.mean()) for seed, value in by_seed.items()})
+    return replace(over_seeds, by_image=bootstrap_mean(np.mean(list(by_seed.values()), axis=0)))
 
 
 def gain(before: BySeed, after: BySeed) -> Estimate | None:
@@ -214,9 +214,11 @@ def unpaired(first: BySeed, second: BySeed) -> Estimate:
 
     Paired by seed, since a net is compared with itself; the images are two independent samples.
     """
-    found = _of_values({seed: float(first[seed].mean() - second[seed].mean()) for seed in first})
+    over_seeds = _of_values(
+        {seed: float(first[seed].mean() - second[seed].mean()) for seed in first}
+    )
     means = [np.mean(list(side.values()), axis=0) for side in (first, second)]
-    return replace(found, by_image=unpaired_interval(*means))
+    return replace(over_seeds, by_image=unpaired_interval(*means))
 
 
 def _subset(mask: int, reported: SubsetScores, tuning: SubsetScores | None) -> Subset:
@@ -240,12 +242,12 @@ def _score_of(members: list[Member]) -> Score:
 
 def _of_values(values: dict[int, float]) -> Estimate:
     """The mean of one value for each seed, and its interval by seed."""
-    found = list(values.values())
+    numbers = list(values.values())
     return Estimate(
-        mean=fmean(found),
+        mean=fmean(numbers),
         seeds=list(values),
-        by_seed=t_interval(found),
-        deviation=stdev(found) if len(found) > 1 else None,
+        by_seed=t_interval(numbers),
+        deviation=stdev(numbers) if len(numbers) > 1 else None,
     )
 
 
@@ -255,24 +257,24 @@ def _training(finished: list[RunRow]) -> Estimate:
     Raises TinynetError where runs were measured on different numbers of images, as after folders
     were merged by hand: one interval needs one kind of measurement.
     """
-    found = {run.seed: _score(run, "train") for run in finished}
-    counts = {score.images: run.run for run, score in zip(finished, found.values())}
+    scores = {run.seed: _score(run, "train") for run in finished}
+    counts = {score.images: run.run for run, score in zip(finished, scores.values())}
     if len(counts) > 1:
         parts = [f"of {run} on {images:,} images" for images, run in sorted(counts.items())]
         raise TinynetError(
             f"the training accuracy is {' and '.join(parts)}, which no mean may mix; remove the "
             "folder of one of them from the results and collect again"
         )
-    return _of_values({seed: score.top1 for seed, score in found.items()})
+    return _of_values({seed: score.top1 for seed, score in scores.items()})
 
 
 def _score(run: RunRow, split: str) -> Score:
-    found = run.score(split)
-    if found is None:
+    score = run.score(split)
+    if score is None:
         raise TinynetError(
             f"{run.run}: has no score of the {split} split; remove it and collect again"
         )
-    return found
+    return score
 
 
 def _seed_of(run: str) -> int:

@@ -6,12 +6,13 @@ with one weight nudged or on another number of threads, shows how far two right 
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import shutil
 import tempfile
-import threading
 from collections.abc import Mapping, Sequence
+from concurrent import futures
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable
@@ -187,25 +188,27 @@ def run(request: ParityRequest, tell: Tell) -> ParityReport:
     again = bool(request.nudge) or request.threads is not None
     if again:
         runs.append(Run("nudged" if request.nudge else "threads", caffe))
-    with tempfile.TemporaryDirectory(prefix="tinynet-parity-") as name:
-        folder = Path(name)
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tinynet-parity-")))
         arguments = _arguments(request, prototxt, folder)
         workers = [_Worker(made, folder, tell) for made in runs]
-        try:
-            for worker in workers:
-                own = list(arguments)
-                threads = None
-                if worker.run.engine is torch and request.gpu is not None:
-                    own.append(f"--gpu={request.gpu}")
-                if again and worker.run is runs[-1]:
-                    threads = request.threads
-                    own += [f"--nudge={request.nudge!r}"] if request.nudge else []
-                worker.start(own, threads)
-            for worker in workers:
-                worker.finish()
-        finally:
-            for worker in workers:
-                worker.kill()
+        processes = []
+        for worker in workers:
+            own = list(arguments)
+            threads = None
+            if worker.run.engine is torch and request.gpu is not None:
+                own.append(f"--gpu={request.gpu}")
+            if again and worker.run is runs[-1]:
+                threads = request.threads
+                own += [f"--nudge={request.nudge!r}"] if request.nudge else []
+            processes.append(stack.enter_context(worker.start(own, threads)))
+        pool = stack.enter_context(futures.ThreadPoolExecutor(len(runs)))
+        for each in processes:
+            stack.callback(each.kill)  # before the pool waits for the threads that follow them
+        for end in futures.as_completed([pool.submit(each.finish) for each in processes]):
+            end.result()  # the first that fails ends the others
+        for worker in workers:
+            worker.take_parameters()
     return ParityReport(
         net=prototxt.net_name,
         seed=prototxt.solver.random_seed,
@@ -292,32 +295,21 @@ def _plain_state(path: Path, folder: Path) -> Path:
 
 
 class _Worker:
-    """A worker of one engine, and the thread that follows it."""
+    """Starts the worker of one engine, and takes what it reports and leaves."""
 
     def __init__(self, run: Run, folder: Path, tell: Tell) -> None:
         self.run = run
         self._out = folder / f"{run.label}.npz"
         self._tell = tell
-        self._process: process.WorkerProcess | None = None
-        self._fault: BaseException | None = None
-        self._follower = threading.Thread(target=self._follow, daemon=True)
 
-    def start(self, arguments: Sequence[str], threads: int | None) -> None:
-        self._process = process.start_worker(
+    def start(self, arguments: Sequence[str], threads: int | None) -> process.WorkerProcess:
+        return process.start_worker(
             self.run.engine,
             [*arguments, "--out", self._out],
             threads=threads,
             take_event=self._take,
             with_input=True,  # when it closes, the worker knows that we are gone
         )
-        self._follower.start()
-
-    def _follow(self) -> None:
-        assert self._process is not None
-        try:
-            self._process.finish()
-        except BaseException as fault:  # for the thread that waits for this one
-            self._fault = fault
 
     def _take(self, event: dict[str, Any]) -> None:
         if event["event"] == "solving":
@@ -329,22 +321,11 @@ class _Worker:
         elif event["event"] == "nudged":
             self.run.nudged = event["parameter"]
 
-    def finish(self) -> None:
-        """Wait for the end and take the parameters. Raises TinynetError if the worker failed."""
-        self._follower.join()
-        if self._fault is not None:
-            raise self._fault
+    def take_parameters(self) -> None:
+        """Take the parameters that the worker has left at its end."""
         with np.load(self._out) as stored:
             for key in stored.files:
                 when, _, rest = key.partition("/")
                 layer, _, index = rest.rpartition("/")
                 getattr(self.run, when)[f"{layer}[{index}]"] = stored[key]
         self._out.unlink()
-
-    def kill(self) -> None:
-        if self._process is None:
-            return
-        if self._process.status is None:
-            self._process.kill()
-        self._follower.join()
-        self._process.close()

@@ -85,28 +85,28 @@ def run(request: SearchRequest, say: Say) -> list[Trial]:
         with signals.caught(signals.STOP, worker.signals.append):
             worker.work()
     finally:  # a search that was stopped also writes what it has found so far
-        found = trials(request)
-        best = winner(found)
-        write_trials(request.paths.trials, found, [searched.name for searched in request.ranges])
+        made = trials(request)
+        best = winner(made)
+        write_trials(request.paths.trials, made, [searched.name for searched in request.ranges])
         if best is not None:
-            write_overrides(request, best, found)
-    running = sum(trial.state == "running" for trial in found)
+            write_overrides(request, best, made)
+    running = sum(trial.state == "running" for trial in made)
     if running:
         which = "1 trial is" if running == 1 else f"{running} trials are"
         say(
-            f"{which} worked on elsewhere, or left by a search that was killed; the same command "
-            "resumes what was left"
+            f"{which} running elsewhere or interrupted; the same command resumes what was "
+            "interrupted"
         )
     if best is None:
         if running:
-            return found
+            return made
         raise TinynetError(f"{request.out}: no trial was completed; the logs are in its runs/")
-    return found
+    return made
 
 
-def write_overrides(request: SearchRequest, best: Trial, found: Sequence[Trial]) -> None:
+def write_overrides(request: SearchRequest, best: Trial, made: Sequence[Trial]) -> None:
     """Write the winner for ``tinynet generate --overrides``, with the facts needed to judge it."""
-    states = [trial.state for trial in found]
+    states = [trial.state for trial in made]
     content = {
         "solver": best.values,
         "stage": request.stage.name,
@@ -169,7 +169,7 @@ class _Worker:
 
     def _require_same_study(self) -> None:
         request = self._request
-        asked = {
+        wanted = {
             "ranges": {r.name: [r.low, r.high] for r in request.ranges},
             "epochs": request.overrides.epochs,
             "batch_size": request.overrides.batch_size,
@@ -178,17 +178,17 @@ class _Worker:
             "mean_values": list(self._described.mean_values),
         }
         if request.levels > 1:  # a single level can be made longer
-            asked["trials"] = request.trials
-        asked = json.loads(json.dumps(asked))  # in the types that the journal gives back
+            wanted["trials"] = request.trials
+        wanted = json.loads(json.dumps(wanted))  # in the types that the journal gives back
         known = self._study.user_attrs.get("settings", {})
-        other = [key for key, value in asked.items() if known.get(key, value) != value]
+        other = [key for key, value in wanted.items() if known.get(key, value) != value]
         if other:
             raise UsageError(
                 f"{request.out}: holds a search with other settings ({', '.join(other)}); give the "
                 "same, or name another --out"
             )
-        if asked.keys() - known.keys():
-            self._study.set_user_attr("settings", {**known, **asked})
+        if wanted.keys() - known.keys():
+            self._study.set_user_attr("settings", {**known, **wanted})
 
     def work(self) -> None:
         while True:

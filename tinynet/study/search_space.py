@@ -50,15 +50,15 @@ def parse_range(text: str) -> Range:
     if known is None or known.kind != "float" or known.repeated:
         raise UsageError(f"--range {text}: '{name}' is not a solver field with one number")
     try:
-        found = Range(name, float(low), float(high))
+        side = Range(name, float(low), float(high))
     except ValueError:
         raise UsageError(f"--range {text}: give FIELD=LOW:HIGH, as base_lr=0.001:0.1") from None
-    if not 0 < found.low < found.high < math.inf:
+    if not 0 < side.low < side.high < math.inf:
         raise UsageError(f"--range {text}: needs 0 < LOW < HIGH")
-    for bound in (found.low, found.high):
+    for bound in (side.low, side.high):
         if what := fault(name, bound):
             raise UsageError(f"--range {text}: {what}")
-    return found
+    return side
 
 
 def draw(box: Sequence[Range], place: int, seed: Sequence[int]) -> dict[str, float]:

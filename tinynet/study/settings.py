@@ -93,10 +93,10 @@ def read_settings(results: ResultsPaths) -> Settings | None:
         content = old_names.read_json(path)
         if isinstance(content, dict) and content.get("version") != VERSION:
             raise ValueError(f"is of version {content.get('version')}, not {VERSION}")
-        found = files.typed(Settings, content)
-        _require_names(found.members)
-        _require_epochs(found)
-        return found
+        settings = files.typed(Settings, content)
+        _require_names(settings.members)
+        _require_epochs(settings)
+        return settings
     except FileNotFoundError:
         return None
     except ValueError as error:
@@ -110,10 +110,10 @@ def _require_names(members: list[str]) -> None:
             raise ValueError(f"member {run!r} is not STAGE/NAME")
 
 
-def _require_epochs(found: Settings) -> None:
-    stages = [stage(number) for number in found.stages]
-    for name in (*(each.name for each in stages if not each.is_ensemble), *found.variants):
-        if name not in found.epochs:
+def _require_epochs(settings: Settings) -> None:
+    stages = [stage(number) for number in settings.stages]
+    for name in (*(each.name for each in stages if not each.is_ensemble), *settings.variants):
+        if name not in settings.epochs:
             raise ValueError(f"says no epochs of {name}")
 
 
@@ -123,55 +123,53 @@ def write_settings(settings: Settings, results: ResultsPaths) -> None:
     files.write_json(results.experiment, settings)
 
 
-def merged_settings(known: Settings | None, asked: Settings, where: str) -> Settings:
+def merged_settings(known: Settings | None, new: Settings, where: str) -> Settings:
     """Merge what was asked before with what is asked now.
 
     Raises UsageError, naming what differs, where the two are not one experiment.
     """
     if known is None:
-        return asked
-    found = []
-    if known.data["digests"] != asked.data["digests"]:
-        found.append(f"another split of {asked.data['source']}, or other images")
+        return new
+    other = []
+    if known.data["digests"] != new.data["digests"]:
+        other.append(f"another split of {new.data['source']}, or other images")
     for key in ("reported", "tuning"):
-        if getattr(known, key) != getattr(asked, key):
-            found.append(f"another {key} split")
+        if getattr(known, key) != getattr(new, key):
+            other.append(f"another {key} split")
     for key in ("epochs_factor", "batch_size", "precision"):
-        mine, theirs = getattr(asked, key), getattr(known, key)
+        mine, theirs = getattr(new, key), getattr(known, key)
         if mine != theirs:
-            found.append(f"--{key.replace('_', '-')} {mine}, not {theirs}")
-    for name in sorted(known.recipes.keys() & asked.recipes.keys()):
-        found += [
-            f"{name}: {what}" for what in differences(asked.recipes[name], known.recipes[name])
-        ]
-    if found:
-        shown = "; ".join(found[:3]) + (f"; and {len(found) - 3} more" if found[3:] else "")
+            other.append(f"--{key.replace('_', '-')} {mine}, not {theirs}")
+    for name in sorted(known.recipes.keys() & new.recipes.keys()):
+        other += [f"{name}: {what}" for what in differences(new.recipes[name], known.recipes[name])]
+    if other:
+        shown = "; ".join(other[:3]) + (f"; and {len(other) - 3} more" if other[3:] else "")
         raise UsageError(
             f"{where}: holds results of another experiment ({shown}); give the same options, or "
             "name another --results"
         )
     return replace(
-        asked,
-        seeds=sorted({*known.seeds, *asked.seeds}),
-        stages=sorted({*known.stages, *asked.stages}),
-        variants=list(dict.fromkeys([*known.variants, *asked.variants])),
-        members=known.members or asked.members,
-        epochs={**known.epochs, **asked.epochs},
-        recipes={**known.recipes, **asked.recipes},
-        overrides={**known.overrides, **asked.overrides},
-        choices={**known.choices, **asked.choices},
+        new,
+        seeds=sorted({*known.seeds, *new.seeds}),
+        stages=sorted({*known.stages, *new.stages}),
+        variants=list(dict.fromkeys([*known.variants, *new.variants])),
+        members=known.members or new.members,
+        epochs={**known.epochs, **new.epochs},
+        recipes={**known.recipes, **new.recipes},
+        overrides={**known.overrides, **new.overrides},
+        choices={**known.choices, **new.choices},
         train_sample=known.train_sample,  # the same for all runs of the folder
-        command=_commands(known, asked),
+        command=_commands(known, new),
     )
 
 
-def _commands(known: Settings, asked: Settings) -> str:
+def _commands(known: Settings, new: Settings) -> str:
     """The commands that repeat it all, one per line: a single one if it covers the other."""
-    if _covers(asked, known):
-        return asked.command
-    if _covers(known, asked):
+    if _covers(new, known):
+        return new.command
+    if _covers(known, new):
         return known.command
-    return f"{known.command}\n{asked.command}"
+    return f"{known.command}\n{new.command}"
 
 
 def _covers(one: Settings, other: Settings) -> bool:
@@ -199,14 +197,14 @@ def choices(settings: Mapping[str, Any]) -> list[Choice]:
     """
     made = []
     for name, values in (settings.get("overrides") or {}).items():
-        found = (settings.get("choices") or {}).get(name)
+        choice = (settings.get("choices") or {}).get(name)
         what = f"{name}: {', '.join(f'{key} {value:.4g}' for key, value in values.items())}"
-        if found is None:
+        if choice is None:
             text = f"{what}: on which images these were chosen is not known"
             made.append(Choice(text, False))
             continue
-        where = f"{what}: chosen on {found['images']:,} images ({found['role']})"
-        reported = found["reported"]
+        where = f"{what}: chosen on {choice['images']:,} images ({choice['role']})"
+        reported = choice["reported"]
         if reported:
             text = f"{where}, of which {reported:,} are reported: results are optimistic"
         else:

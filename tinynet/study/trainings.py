@@ -61,7 +61,7 @@ class DissectionRequest:
     """What ``tinynet dissect`` was asked for.
 
     ``stages``: in the order of work.  ``seeds``: of each stage's trainings.  ``plan``: how the data
-    is split anew; None takes it as it is.  ``found``: solver values that a search found, by the
+    is split anew; None takes it as it is.  ``searched_values``: those that a search found, by the
     folder name of their stage; ``selection_set``: on which images, where that is known.
     ``epochs_factor``: multiplies every stage's epochs.  ``precision``: the arithmetic of trainings
     (``engine.precision``); evaluations are in float32.  ``engine``: options of train and evaluate.
@@ -79,7 +79,7 @@ class DissectionRequest:
     epochs_factor: float = 1.0
     precision: str = "float32"
     overrides: Overrides = Overrides()
-    found: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    searched_values: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     selection_set: Mapping[str, SelectionSet] = field(default_factory=dict)
     engine: Sequence[str] = ()
     command: str = ""
@@ -131,23 +131,23 @@ def ensemble_members(request: DissectionRequest, known: Settings | None) -> list
 
 
 def trainings_of(request: DissectionRequest, members: Sequence[str]) -> list[Training]:
-    """The trainings, each once, in the order in which a reader wants the results.
+    """The trainings, each once, in order of priority.
 
     First one seed of each variant and of each stage; then the ensemble's models; then the other
     seeds.
     """
-    urgent: dict[str, tuple[int, Training]] = {}
-    for found in sorted(nets(request), key=lambda net: net.is_ensemble):
-        if found.is_ensemble:
+    by_run: dict[str, tuple[int, Training]] = {}  # with its priority, 0 first
+    for net in sorted(nets(request), key=lambda net: net.is_ensemble):
+        if net.is_ensemble:
             wanted = _own_members(request, members)
         else:  # a stage whose runs are members runs from their seeds too
-            wanted = _seeds(found, request, _seeds_of_runs(members, found.name))
+            wanted = _seeds(net, request, _seeds_of_runs(members, net.name))
         for training in wanted:
-            urgency = 2 if training.run in members else 3
-            if training.seed == min(request.seeds) and not found.is_ensemble:
-                urgency = 1 if found in STAGES else 0
-            urgent.setdefault(training.run, (urgency, training))
-    return [training for _, training in sorted(urgent.values(), key=lambda pair: pair[0])]
+            priority = 2 if training.run in members else 3
+            if training.seed == min(request.seeds) and not net.is_ensemble:
+                priority = 1 if net in STAGES else 0
+            by_run.setdefault(training.run, (priority, training))
+    return [training for _, training in sorted(by_run.values(), key=lambda pair: pair[0])]
 
 
 def _seeds_of_runs(runs: Sequence[str], name: str) -> list[int]:
@@ -156,11 +156,11 @@ def _seeds_of_runs(runs: Sequence[str], name: str) -> list[int]:
     return [int(match[1]) for match in found if match]
 
 
-def _seeds(found: Stage, request: DissectionRequest, more: Sequence[int]) -> Iterator[Training]:
-    solver = StagePaths(request.folders.prototxt, found.name).solver
+def _seeds(net: Stage, request: DissectionRequest, more: Sequence[int]) -> Iterator[Training]:
+    solver = StagePaths(request.folders.prototxt, net.name).solver
     for seed in sorted({*request.seeds, *more}):
-        arguments = (os.fspath(solver), "--seed", str(seed), *found.train_options)
-        yield Training(f"{found.name}/seed{seed}", seed, solver, arguments, found.max_norm)
+        arguments = (os.fspath(solver), "--seed", str(seed), *net.train_options)
+        yield Training(f"{net.name}/seed{seed}", seed, solver, arguments, net.max_norm)
 
 
 def _own_members(request: DissectionRequest, members: Sequence[str]) -> Iterator[Training]:

@@ -22,21 +22,21 @@ class Trial:
     score: float | None
 
 
-def winner(found: Sequence[Trial]) -> Trial | None:
+def winner(trials: Sequence[Trial]) -> Trial | None:
     """The completed trial of the best score, the earliest of equal ones."""
-    complete = [t for t in found if t.state == "complete" and t.score is not None]
+    complete = [t for t in trials if t.state == "complete" and t.score is not None]
     return max(complete, key=lambda t: (t.score, -t.number), default=None)
 
 
-def ranked(found: Sequence[Trial]) -> list[Trial]:
+def ranked(trials: Sequence[Trial]) -> list[Trial]:
     """Best first: those that were trained to the end, then the others by their last accuracy."""
-    return sorted(found, key=lambda t: (t.state != "complete", -(t.score or 0), t.number))
+    return sorted(trials, key=lambda t: (t.state != "complete", -(t.score or 0), t.number))
 
 
-def write_trials(path: Path, found: Sequence[Trial], names: Sequence[str]) -> None:
+def write_trials(path: Path, trials: Sequence[Trial], names: Sequence[str]) -> None:
     """Write the trials as CSV, with the values of ``names`` and the last accuracy (0 to 1)."""
     rows: list[list[object]] = [["trial", "state", *names, "tuning_accuracy"]]
-    for trial in found:
+    for trial in trials:
         values = [f"{trial.values[name]:.6g}" for name in names]
         score = "" if trial.score is None else f"{trial.score:.6g}"
         rows.append([trial.number, trial.state, *values, score])

@@ -83,9 +83,9 @@ class LogFiles:
             f"Running on machine: {host}\n"
             "Log line format: [IWEF]mmdd hh:mm:ss.uuuuuu threadid file:line] msg\n"
         )
-        link = self._folder / f"{self._program}.{name}"
-        link.unlink(missing_ok=True)
-        link.symlink_to(file_name)
+        link, new = self._folder / f"{self._program}.{name}", self._folder / f".{file_name}"
+        new.symlink_to(file_name)
+        new.replace(link)  # in one step: other processes may log here too
         return made
 
     def close(self) -> None:

@@ -84,11 +84,11 @@ class NCCL:
         # An earlier solver and its callbacks may be left in a reference cycle.  If another thread
         # is collecting it already, ``gc.collect`` does nothing and its end must be waited for.
         latest = time.monotonic() + _RELEASE
-        while dist.is_initialized() and time.monotonic() < latest:
+        while (dist.is_initialized() or _leaving) and time.monotonic() < latest:
             gc.collect()
             time.sleep(_POLL)
         check(
-            not dist.is_initialized(),
+            not dist.is_initialized() and not _leaving,
             "this process has joined another training already: one NCCL per process at a time",
         )
         self._params = list(solver.net.learnable_params)
@@ -118,7 +118,9 @@ class NCCL:
                 f"{first_line(error)}; start every rank with the same uid"
             ) from error
         self._folder = Path(where[len(_FILE) :]).parent if where.startswith(_FILE) else None
-        self._end = weakref.finalize(self, _leave, self._folder if self._rank == 0 else None)
+        self._end = weakref.finalize(
+            self, _leave, self._folder if self._rank == 0 else None, os.getpid()
+        )
         self._pending: list[tuple[dist.Work, torch.Tensor, list[torch.Tensor]]] = []
         self._reduced_by_layer = False
 
@@ -272,6 +274,13 @@ class NCCL:
             ) from error
 
 
+def remove_uid(uid: bytes) -> None:
+    """Remove the folder of a uid by which no rank will join any more."""
+    where = uid.decode()
+    if where.startswith(_FILE):
+        shutil.rmtree(Path(where[len(_FILE) :]).parent, ignore_errors=True)
+
+
 # by uid, the stores that told_by_rank_0 has opened, before there was a solver
 _stores: dict[str, Store] = {}
 
@@ -351,10 +360,20 @@ def _last_error(error: Exception) -> str:
     return found[1].rstrip(". ") if found else first_line(error)
 
 
-def _leave(folder: Path | None) -> None:
+# one entry while a thread leaves: torch says that it has left before it has
+_leaving: list[None] = []
+
+
+def _leave(folder: Path | None, process: int) -> None:
     import torch.distributed as dist
 
-    if dist.is_initialized():
-        dist.destroy_process_group()
-    if folder is not None:
-        shutil.rmtree(folder, ignore_errors=True)
+    if os.getpid() != process:
+        return  # a forked child is no rank
+    _leaving.append(None)
+    try:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        _leaving.pop()

@@ -36,7 +36,7 @@ class PrefetchingLayer(Layer):
             raise
         reader.start()
         # the thread must end with the layer, to which the reader has no reference
-        weakref.finalize(self, reader.close)
+        weakref.finalize(self, reader.abandon).atexit = False
         top[0].resize(shape)
         glog.info(f"output data size: {','.join(map(str, shape))}")
         if len(top) > 1:

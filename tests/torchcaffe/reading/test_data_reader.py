@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import queue
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 
+import tinynet.torchcaffe as caffe
 from tinynet.caffeformat import schema, text
 from tinynet.caffeformat.datum import encode_datum
 from tinynet.caffeformat.lmdb import Store, open_store, write_store
@@ -135,7 +139,7 @@ def test_a_reader_that_its_own_thread_collects_ends_its_batch_before_it_closes_t
     during: list[int] = []
 
     def collected(images: Sequence[np.ndarray]) -> np.ndarray:
-        one.close()
+        one.abandon()
         during.append(len(by))
         return transform(images)
 
@@ -163,6 +167,85 @@ def test_close_waits_until_the_database_is_closed_also_after_an_error(
     one.close()
     with pytest.raises(lmdb.Error):
         one._store.first()
+
+
+def test_a_net_whose_reading_failed_is_collected_and_its_database_closed(database: Path) -> None:
+    """The error refers to the frames that it passed, and the reader keeps it for the next call."""
+    net = Path(database.parent / "fails.prototxt")
+    net.write_text(
+        f'layer {{ name: "data" type: "Data" top: "data" top: "label" data_param {{ source: '
+        f'"{database}" batch_size: 4 backend: LMDB }} transform_param {{ crop_size: 5 }} }}'
+    )
+    made = caffe.Net(str(net), caffe.TRAIN)
+    alive = weakref.ref(made)
+    reader = made.layers[0].reader
+    reader.transformer.transform = lambda images: 1 // 0
+    for _ in range(8):
+        with suppress(ZeroDivisionError):
+            made.forward()
+    with pytest.raises(ZeroDivisionError):
+        made.forward()
+    store = reader._store
+    del made, reader
+    gc.collect()
+    assert alive() is None
+    with pytest.raises(lmdb.Error):
+        store.first()
+
+
+def test_a_forked_child_reads_what_its_parent_has_open_but_not_through_the_parents_reader(
+    reader: Callable[..., DataReader], database: Path
+) -> None:
+    one = reader()
+    take(one, 1)
+    receiver, sender = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            with open_store(database) as store:
+                found = f"{len(list(store.records()))} records; "
+            try:
+                take(one, 20)
+            except CaffeError as error:
+                found += str(error)
+            os.write(sender, found.encode())
+        finally:
+            os._exit(0)
+    os.close(sender)
+    with os.fdopen(receiver) as pipe:
+        found = pipe.read()
+    os.waitpid(child, 0)
+    assert found.startswith(f"{RECORDS} records; the thread that reads its data does not run here")
+    assert len(take(one, 20)) == 20
+
+
+def test_a_forked_child_opens_a_database_though_another_thread_of_the_parent_was_opening_one(
+    database: Path,
+) -> None:
+    """Else it would wait for ever for a lock whose owner it does not have."""
+    done = threading.Event()
+
+    def open_and_close() -> None:
+        while not done.is_set():
+            open_store(database).close()
+
+    threads = [threading.Thread(target=open_and_close) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(20):
+            child = os.fork()
+            if child == 0:
+                try:
+                    open_store(database).close()
+                    os._exit(0)
+                finally:
+                    os._exit(1)
+            assert os.waitpid(child, 0)[1] == 0
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
 
 
 WORKS_ALONE = """

@@ -57,14 +57,19 @@ class Data(PrefetchingLayer):
     def open_reader(self, transformer: DataTransformer) -> DataReader:
         """Make the reader of the database, without starting it."""
         param = self.param.data_param
-        return self.reader_type(
-            self._open(param),
-            param.batch_size,
-            transformer,
-            param.prefetch,
-            colour_of_encoded(self.param.transform_param),
-            Shard.of_phase(self.phase),
-        )
+        store = self._open(param)
+        try:
+            return self.reader_type(
+                store,
+                param.batch_size,
+                transformer,
+                param.prefetch,
+                colour_of_encoded(self.param.transform_param),
+                Shard.of_phase(self.phase),
+            )
+        except BaseException:  # a damaged first record: no reader will close it
+            store.close()
+            raise
 
     def state(self) -> dict[str, Any]:
         """The number of records, the next record, and the transformer's random state."""

@@ -20,7 +20,7 @@ from tinynet.launcher import LaunchedProcess, this_process
 from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.errors import CaffeError, check
 from tinynet.torchcaffe.net import Net
-from tinynet.torchcaffe.parallel import NCCL, Ended
+from tinynet.torchcaffe.parallel import NCCL, Ended, remove_uid
 from tinynet.torchcaffe.signals import SolverAction
 from tinynet.torchcaffe.solver import Solver
 
@@ -85,6 +85,8 @@ class Ranks:
             if error is not None:
                 process.kill()
             process.wait()
+        if self._started and error is not None:
+            remove_uid(self._uid)  # before the ranks were joined, nobody else removes its folder
         if isinstance(error, Ended) and self._reason is not None:
             raise CaffeError(self._reason) from error
 
