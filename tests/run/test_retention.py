@@ -72,10 +72,10 @@ def test_whole_snapshots_are_sealed_and_others_reported(tmp_path: Path) -> None:
     log.append_history(paths.history, [{"iteration": 10, "val_accuracy": 0.9}])
     for iteration in (10, 20, 30):
         write_snapshot(paths.snapshots, iteration)
-        retention.take(paths, "SGD", 1, iteration, messages.append)
+        retention.seal_and_prune(paths, "SGD", 1, iteration, messages.append)
     assert iterations(paths.snapshots) == [10, 30] and messages == []
     write_snapshot(paths.snapshots, 40, float("nan"))
-    retention.take(paths, "SGD", 1, 40, messages.append)
+    retention.seal_and_prune(paths, "SGD", 1, 40, messages.append)
     assert "iteration 40 is not whole" in messages[0] and "not finite" in messages[0]
     assert iterations(paths.snapshots) == [10, 30, 40]  # nothing was deleted for it
 

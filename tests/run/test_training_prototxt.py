@@ -264,7 +264,7 @@ def test_a_warning_names_weights_of_which_the_net_takes_none(tmp_path: Path) -> 
         model.layer.add(name=learned[-1], type="ReLU")
         path = tmp_path / "given.caffemodel"
         binary.write(path, model)
-        found = list(checks.weights_taken(prototxt, path))
+        found = list(checks.weights_warnings(prototxt, path))
         assert len(found) == len(messages) and all(
             part in text for part, text in zip(messages, found)
         )

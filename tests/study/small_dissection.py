@@ -19,7 +19,7 @@ def request(lmdb: Path, folder: Path) -> DissectionRequest:
         folders=DissectionPaths(folder / "out", ResultsPaths(folder / "results")),
         stages=[1, 7, 8],
         seeds=[1, 2],
-        plan=Tuning(0.2, 1),
+        split=Tuning(0.2, 1),
         epochs_factor=0.1,
         overrides=Overrides(batch_size=8),
         engine=("--cpu",),

@@ -209,7 +209,7 @@ def dissect(
         stages=_numbers(stages, folds),
         seeds=seeds or ([1, 2, 3] if folds is None else [1]),
         variants=_variants(variants),
-        plan=None if folds is not None else _split(split_seed, hold_out, half_val),
+        split=None if folds is not None else _split(split_seed, hold_out, half_val),
         epochs_factor=epochs_factor,
         precision=precision,
         overrides=Overrides(batch_size=batch_size, solvers=gpus_per_job or 1),

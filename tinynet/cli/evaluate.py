@@ -169,7 +169,7 @@ def ensemble(
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out}: is a file; name a folder")
     files.require_writable(out)
-    members = members_of(runs, split, not one_crop, options)
+    members = load_requested_members(runs, split, not one_crop, options)
     mean = average(members)
     file = RunPaths(out).probabilities(split, not one_crop)
     write_probabilities(file, mean)
@@ -191,7 +191,7 @@ def ensemble(
     click.echo(json.dumps(report.as_dict()) if as_json else report.text())
 
 
-def members_of(
+def load_requested_members(
     runs: tuple[Path, ...], split: str, oversample: bool, options: dict[str, Any]
 ) -> list[Member]:
     from tinynet.predict.ensemble import load_members

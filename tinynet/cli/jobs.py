@@ -110,11 +110,11 @@ def create(
     the members when all are done.  What is in the list already stays as it is.
     """
     from tinynet.cli.job_commands import require_understood
-    from tinynet.jobs import plan
+    from tinynet.jobs import jobs_of_stages
     from tinynet.jobs.additions import add_jobs
 
     solvers_option = () if gpus_per_job is None else ("--solvers", str(gpus_per_job))
-    options = plan.Options(
+    options = jobs_of_stages.Options(
         prototxt,
         runs,
         (*_words(train_options, "--train"), *solvers_option),
@@ -123,11 +123,11 @@ def create(
     )
     planned: list[Job] = []
     for number in stages:
-        planned += plan.jobs_of_stage(number, seeds, options)
+        planned += jobs_of_stages.jobs_of_stage(number, seeds, options)
     if members:
-        planned += plan.jobs_of_members(members, options)
+        planned += jobs_of_stages.jobs_of_members(members, options)
     for solver in solvers:
-        planned += plan.jobs_of_solver(solver, seeds, options)
+        planned += jobs_of_stages.jobs_of_solver(solver, seeds, options)
     if not planned:
         raise UsageError("name what to run: --stage, --member, or a SOLVER.prototxt")
     for job in planned:

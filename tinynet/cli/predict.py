@@ -10,7 +10,7 @@ import click
 from tinynet import files
 from tinynet.cli import shared_options
 from tinynet.cli.click_extensions import FILE, PATH, GivenPath
-from tinynet.cli.evaluate import engine_options, members_of, percent, split_option
+from tinynet.cli.evaluate import engine_options, load_requested_members, percent, split_option
 from tinynet.cli.messages import say
 from tinynet.errors import TinynetError, UsageError
 
@@ -78,7 +78,7 @@ def predict(
         raise UsageError(f"--out {out}: is a folder; name the file to write")
     if out is not None and str(out) != "-":
         files.require_writable(out.parent)
-    members = members_of(runs, split, not one_crop, options)
+    members = load_requested_members(runs, split, not one_crop, options)
     result = members[0].probabilities if len(members) == 1 else average(members)
     text = submission(result)
     require_form(text, "the predictions", result.names.tolist(), result.wnids.tolist())

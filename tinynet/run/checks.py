@@ -130,7 +130,7 @@ def _class_count_advice(prototxt: TrainingPrototxt, layer: str, data: Path, clas
     return f"run '{shlex.join(command)}'"
 
 
-def weights_taken(prototxt: TrainingPrototxt, path: Path) -> Iterator[str]:
+def weights_warnings(prototxt: TrainingPrototxt, path: Path) -> Iterator[str]:
     """Warn if the net takes none of the weights that it is to start from; Caffe does not.
 
     Raises TinynetError if ``path`` is not a .caffemodel, or has no weights.

@@ -11,7 +11,7 @@ from tinynet.errors import TinynetError
 from tinynet.experiment.solver_values import RATE_FIELDS
 from tinynet.run.paths import RunPaths
 from tinynet.run.record import sha256
-from tinynet.run.solver_files import as_run
+from tinynet.run.solver_files import force_binary_snapshots
 from tinynet.run.training_prototxt import TrainingPrototxt
 
 # where files lie, not what is trained: a moved run is the same run
@@ -99,7 +99,7 @@ def _with_data(net_text: str, moved: Mapping[str, str], name: str) -> str:
 
 def _solver_changes(old: str, new: str, name: str) -> list[str]:
     try:
-        before = as_run(text.parse(old, schema.SolverParameter, name))
+        before = force_binary_snapshots(text.parse(old, schema.SolverParameter, name))
     except TinynetError:
         return [f"{name} cannot be read any more"]
     after = text.parse(new, schema.SolverParameter, name)

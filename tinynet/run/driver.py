@@ -50,7 +50,7 @@ def train(request: TrainingRequest, say: Callable[[str], None]) -> dict[str, Any
             if resume.history_fault(paths) is not None:
                 # while we hold the run, so that no other process appends to what is rebuilt
                 held.enter_context(lock.hold(paths))
-        mended = resume.mend_history(paths, run.effective_batch)
-        if mended is not None:
-            say(mended)
+        rebuilt = resume.rebuild_damaged_history(paths, run.effective_batch)
+        if rebuilt is not None:
+            say(rebuilt)
         return summary(paths, run)

@@ -96,7 +96,7 @@ def make(request: TrainingRequest, process: LaunchedProcess | None = None) -> Pl
     data = checks.require_data(prototxt)
     warnings = list(checks.warnings(prototxt))
     for weights in request.weights:
-        warnings += checks.weights_taken(prototxt, Path(weights))
+        warnings += checks.weights_warnings(prototxt, Path(weights))
     engine = discovery.find(request.engine, request.caffe_python)
     chosen = solvers.choose(request, stored.solvers if stored else None, engine, process)
     first_gpu = chosen.gpus[0] if chosen.gpus else None

@@ -108,7 +108,7 @@ def history_fault(paths: RunPaths) -> str | None:
     return logs.scan_history(paths.history)[1]
 
 
-def mend_history(paths: RunPaths, batch: int) -> str | None:
+def rebuild_damaged_history(paths: RunPaths, batch: int) -> str | None:
     """Rebuild a damaged history from its log; return a message for the user, or None.
 
     Hold the run meanwhile.  ``batch``: images per update.

@@ -26,7 +26,7 @@ def best(history: Iterable[Record], found: Sequence[Snapshot]) -> Snapshot | Non
     return by_iteration[-max(tested)[1]] if tested else None
 
 
-def take(
+def seal_and_prune(
     paths: RunPaths, solver_type: str, keep: int, iteration: int, warn: Callable[[str], None]
 ) -> None:
     """Seal the snapshots written up to ``iteration``, then delete those no longer kept.

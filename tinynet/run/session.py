@@ -229,7 +229,9 @@ class Session:
             assert self._worker is not None
             self._worker.drain_log()
             keep = retention.KEEP if self._run.keep is None else self._run.keep
-            retention.take(self._paths, self._solver.type, keep, event["iteration"], self._warn)
+            retention.seal_and_prune(
+                self._paths, self._solver.type, keep, event["iteration"], self._warn
+            )
         elif kind == "engine":
             self._engine_event = {k: v for k, v in event.items() if k != "event"}
         elif kind == "diverged":

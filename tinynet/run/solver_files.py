@@ -54,7 +54,7 @@ def read_solver(path: Path) -> schema.SolverParameter:
             raise UsageError(f"{path}: is a net, not a solver; {_solvers_of(path)}") from None
         raise
     upgrade.upgrade_solver(solver, str(path))
-    return as_run(solver)
+    return force_binary_snapshots(solver)
 
 
 _SNAPSHOTS = (".caffemodel", ".solverstate", ".h5")
@@ -80,7 +80,7 @@ def _solvers_of(net: Path) -> str:
     return "name the solver.prototxt whose 'net' it is"
 
 
-def as_run(solver: schema.SolverParameter) -> schema.SolverParameter:
+def force_binary_snapshots(solver: schema.SolverParameter) -> schema.SolverParameter:
     """Set in place what is the same for every run, whatever its file says; return the solver.
 
     Snapshots are Caffe's binary files, which resume and evaluation read whichever engine wrote

@@ -88,7 +88,7 @@ def requests(
         yield replace(
             request,
             folders=fold_folders(request.folders, number),
-            plan=Fold(number, folds, split_seed),
+            split=Fold(number, folds, split_seed),
             collect=("--folds", str(folds), *request.folders.options),
         )
 

@@ -138,7 +138,7 @@ def planned(request: DissectionRequest) -> list[Planned]:
     data, manifest = request.data, read_manifest(request.data)
     results = request.folders.results
     known = read_settings(results)
-    is_to_be_split = request.plan is not None and not (
+    is_to_be_split = request.split is not None and not (
         DataPaths(request.folders.data).manifest.exists()
     )
     if not is_to_be_split:
@@ -227,13 +227,13 @@ def _choices(
 
 def _data(request: DissectionRequest) -> tuple[Path, Manifest]:
     source = read_manifest(request.data)
-    if request.plan is None:
+    if request.split is None:
         return request.data, source
     folder = request.folders.data
     if not DataPaths(folder).manifest.exists():
-        return folder, split(request.data, folder, request.plan)
+        return folder, split(request.data, folder, request.split)
     manifest = read_manifest(folder)
-    wanted = {"plan": type(request.plan).__name__, **vars(request.plan)}
+    wanted = {"plan": type(request.split).__name__, **vars(request.split)}
     if (
         manifest.options.get("split") != wanted
         or manifest.options.get("split_of") != source.digests

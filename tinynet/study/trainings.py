@@ -60,9 +60,9 @@ class DissectionPaths(ExperimentPaths):
 class DissectionRequest:
     """What ``tinynet dissect`` was asked for.
 
-    ``stages``: in the order of work.  ``seeds``: of each stage's trainings.  ``plan``: how the data
-    is split anew; None takes it as it is.  ``searched_values``: those that a search found, by the
-    folder name of their stage; ``selection_set``: on which images, where that is known.
+    ``stages``: in the order of work.  ``seeds``: of each stage's trainings.  ``split``: how the
+    data is split anew; None takes it as it is.  ``searched_values``: those that a search found, by
+    the folder name of their stage; ``selection_set``: on which images, where that is known.
     ``epochs_factor``: multiplies every stage's epochs.  ``precision``: the arithmetic of trainings
     (``engine.precision``); evaluations are in float32.  ``engine``: options of train and evaluate.
     ``collect``: options of ``dissect --collect`` after each training; by default those of
@@ -75,7 +75,7 @@ class DissectionRequest:
     stages: Sequence[int]
     seeds: Sequence[int] = (1, 2, 3)
     variants: Sequence[str] = ()
-    plan: Plan | None = None
+    split: Plan | None = None
     epochs_factor: float = 1.0
     precision: str = "float32"
     overrides: Overrides = Overrides()

@@ -10,7 +10,7 @@ import pytest
 from tinynet.cli import train
 from tinynet.errors import TinynetError
 from tinynet.jobs.job_list import Job
-from tinynet.jobs.plan import Options, jobs_of_members, jobs_of_solver, jobs_of_stage
+from tinynet.jobs.jobs_of_stages import Options, jobs_of_members, jobs_of_solver, jobs_of_stage
 
 PROTOTXT = Path(__file__).parents[2] / "prototxt"
 OPTIONS = Options(prototxt=PROTOTXT, runs=Path("some runs"))
