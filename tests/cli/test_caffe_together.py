@@ -76,6 +76,17 @@ def test_a_rank_that_is_killed_ends_all_with_one_line_and_the_last_snapshot(tmp_
     assert (tmp_path / "endless_iter_20.solverstate").exists()
 
 
+def test_ranks_that_fail_before_they_meet_leave_no_folder_behind(tmp_path: Path) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    process = start(
+        tmp_path, "-solvers", "2", "-weights=none.caffemodel", given={"TMPDIR": str(temporary)}
+    )
+    _, log = process.communicate(timeout=300)
+    assert process.returncode == 1 and "none.caffemodel" in log.splitlines()[-1]
+    assert not list(temporary.glob("tinynet-solvers-*"))
+
+
 def test_processes_of_a_launcher_meet_and_stop_together(tmp_path: Path) -> None:
     """As torchrun starts them: the size and each process's rank come from variables."""
     with socket.socket() as free:

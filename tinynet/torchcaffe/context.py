@@ -76,7 +76,8 @@ class Context(threading.local):
     def apply_tf32(self) -> None:
         """In GPU mode, have products round to TF32 if that is the precision, and only then.
 
-        PyTorch lets cuDNN do so by default.
+        PyTorch lets cuDNN do so by default.  Its switches are the process's: threads that compute
+        on a GPU at once must have the same precision.
         """
         if self.gpu:
             torch.backends.cuda.matmul.allow_tf32 = self.precision == "tf32"
