@@ -96,6 +96,36 @@ _OTHERS = (
         r"'(Iterable|Mapping|MutableMapping|Sequence|Callable)'",
         "that name has moved: write collections.abc for collections",
     ),
+    (
+        r"'Dataset' object has no attribute 'value'",
+        "DATASET.value is gone from h5py: write DATASET[()]",
+    ),
+    (
+        r"binary mode of fromstring is removed",
+        "np.fromstring of bytes is gone from numpy: write np.frombuffer(…), which is read-only "
+        "(add .copy() to change it)",
+    ),
+    (
+        r"module 'cv2' has no attribute 'CV_LOAD_IMAGE_COLOR'",
+        "CV_LOAD_IMAGE_COLOR is gone from OpenCV: write cv2.IMREAD_COLOR",
+    ),
+    (
+        r"module 'cv2' has no attribute 'CV_LOAD_IMAGE_GRAYSCALE'",
+        "CV_LOAD_IMAGE_GRAYSCALE is gone from OpenCV: write cv2.IMREAD_GRAYSCALE",
+    ),
+    (
+        r"'(DataFrame|Series)' object has no attribute 'ix'",
+        ".ix is gone from pandas: write .loc (by label) or .iloc (by position)",
+    ),
+    (
+        r"'(DataFrame|Series)' object has no attribute 'as_matrix'",
+        "as_matrix() is gone from pandas: write to_numpy()",
+    ),
+    (
+        r"control character 'delimiter' cannot be a newline",
+        "np.loadtxt takes no newline as delimiter any more: write "
+        "np.array(open(FILE).read().splitlines())",
+    ),
 )
 
 
@@ -104,7 +134,7 @@ def on_exception(error: Exception) -> str | None:
 
     The caller puts the file and line before it.
     """
-    if not isinstance(error, (AttributeError, ImportError, TypeError)):
+    if not isinstance(error, (AttributeError, ImportError, TypeError, ValueError)):
         return None
     said = str(error)
     return _of_numpy(said) or _of_scipy(said) or _of_others(said)

@@ -22,6 +22,7 @@ from tinynet.torchcaffe.debug_info import DebugInfo
 from tinynet.torchcaffe.errors import (
     CaffeError,
     CaffeValueError,
+    check,
     report_out_of_memory,
     require_file,
 )
@@ -232,6 +233,7 @@ class Net:
                 "caffe.set_mode_gpu() before the net or solver is made"
             )
         steps = self._graph.steps
+        check(len(steps) > 0, f"net '{self.name}' has no layers; is its prototxt empty?")
         stop = len(steps) if end is None else end + 1
         before, after = self._before_forward, self._after_forward
         loss = None  # a zero would be copied to the GPU first, and waited for

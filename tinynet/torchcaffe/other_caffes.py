@@ -44,6 +44,9 @@ _FORKS = {
     "forward_simple": "Intel's (write net.forward())",
     "backward_simple": "Intel's (write net.backward())",
     "increment_iter": "Intel's",
+    "_blob_names_index": "a fork's (write list(net._blob_names).index(NAME))",
+    "get_solver_from_string": "a fork's (write the text to a file for caffe.get_solver)",
+    "get_net_from_string": "a fork's (write the text to a file for caffe.Net)",
     "compile_net": "Intel's",
     "engine": "Intel's",
 }

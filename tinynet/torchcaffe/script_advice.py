@@ -94,17 +94,23 @@ _METHODS = {
     "urlretrieve": "urllib.request.urlretrieve",
     "letters": "string.ascii_letters",
     "maketrans": "str.maketrans",
+    "join": "SEPARATOR.join(LIST)",
+    "split": "TEXT.split(SEPARATOR)",
+    "replace": "TEXT.replace(OLD, NEW)",
     "getcwdu": "os.getcwd()",
 }
+_OF_STRING = ("join", "split", "replace")  # functions of the module string
 _LAZY = re.compile(
-    r"'(map|filter|zip|dict_keys|dict_values|dict_items)' object is not subscriptable"
+    r"'(map|filter|zip|o?dict_(keys|values|items))' object is not subscriptable"
     r"|object of type '(map|filter|zip)' has no len\(\)"
-    r"|unsupported operand type\(s\) for \+: '(dict_keys|dict_values|dict_items|range|map|zip)'"
-    r"|'(dict_keys|dict_values|dict_items)' object has no attribute '(?:sort|index)'"
+    r"|unsupported operand type\(s\) for \+: '(o?dict_(keys|values|items)|range|map|zip)'"
+    r"|'o?dict_(keys|values|items)' object has no attribute '(?:sort|index)'"
 )
 _FLOAT_FOR_INTEGER = re.compile(
-    r"'(numpy\.)?float\d*' object cannot be interpreted as an integer"
-    r"|slice indices must be integers"
+    r"'float' object cannot be interpreted as an integer|slice indices must be integers"
+)
+_NUMPY_FLOAT_FOR_INTEGER = re.compile(
+    r"'numpy\.float\d*' object cannot be interpreted as an integer"
 )
 _ITERATOR = re.compile(r"'[\w.]*(?:iterator|generator|map|zip|filter|enumerate|reader|Wrapper)'")
 
@@ -142,18 +148,17 @@ def on_exception(error: Exception) -> str | None:
     frames = [f for f in traceback.extract_tb(error.__traceback__) if "<frozen" not in f.filename]
     if isinstance(error, SyntaxError) or not frames:
         return on_syntax(error) if isinstance(error, SyntaxError) else None
+    # often a library's own frame raises it; the line to change is the script's
+    own = [frame for frame in frames if not frame.filename.startswith(_INSTALLED)]
     advice = library_advice.on_exception(error) or other_caffes.on_exception(error)
     if advice is not None:
-        # often a library's own frame raises it; the line to change is the script's
-        own = [frame for frame in frames if not frame.filename.startswith(_INSTALLED)]
         return f"{_place(own or frames)}: {advice}"
     instead = _of_python_2(error)
     if instead is None:
         return None
-    file = frames[-1].filename
+    convert = f"; or convert the file: {converter()} {own[-1].filename}" if own else ""
     return (
-        f"{_place(frames)}: looks like Python 2, and here runs {_PYTHON}: {instead}; "
-        f"or convert the file: {converter()} {file}"
+        f"{_place(own or frames)}: looks like Python 2, and here runs {_PYTHON}: {instead}{convert}"
     )
 
 
@@ -179,6 +184,8 @@ def _of_python_2(error: Exception) -> str | None:
         name = re.search(r"has no attribute '(\w+)'", said)
         if name and name[1] == "next" and not _ITERATOR.search(said):
             return None
+        if name and name[1] in _OF_STRING and not said.startswith("module 'string'"):
+            return None
         if name and name[1] in _METHODS:
             return f"write {_METHODS[name[1]]} for {name[1]}"
     if isinstance(error, TypeError):
@@ -188,8 +195,17 @@ def _of_python_2(error: Exception) -> str | None:
             return "write print(…, file=FILE) for print >>FILE"
         if _FLOAT_FOR_INTEGER.search(said):
             return "a / b of two integers is a float: write a // b"
+        if _NUMPY_FLOAT_FOR_INTEGER.search(said):
+            return "a float where an integer is wanted: write int(…)"
         if "a bytes-like object is required, not 'str'" in said:
-            return "a file opened with 'wb' takes bytes: open it with 'w', or write TEXT.encode()"
+            return (
+                "a file opened with 'wb', like a BytesIO, takes bytes: open it with 'w', or write "
+                "TEXT.encode()"
+            )
+        if re.search(r"[Ww]on't implicitly convert Unicode to bytes", said):
+            return "an LMDB's keys and values are bytes: write KEY.encode()"
+        if re.search(r"expected bytes, str found", said):
+            return "a message's bytes are no text: open(FILE, 'rb').read(), or ARRAY.tobytes()"
         if "write() argument must be str, not bytes" in said:
             return "open the file with 'wb'"
     if isinstance(error, UnicodeDecodeError):

@@ -394,3 +394,11 @@ def test_a_net_takes_the_arguments_of_either_signature_and_no_more(
         caffe.Net(model, caffe.TEST, 0, None, None, "other")
     with pytest.raises(TypeError, match="a model, weights, phase, and no more"):
         caffe.Net(model, stored, caffe.TEST, 0)
+
+
+def test_a_net_without_layers_can_be_made_but_does_not_run(tmp_path: Path) -> None:
+    """Real Caffe ends the process: net.cpp, Check failed: end < layers_.size() (-1 vs. 0)."""
+    (tmp_path / "empty.prototxt").touch()
+    net = caffe.Net(str(tmp_path / "empty.prototxt"), caffe.TEST)
+    with pytest.raises(caffe.CaffeError, match="has no layers; is its prototxt empty"):
+        net.forward()

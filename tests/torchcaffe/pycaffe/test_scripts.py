@@ -179,6 +179,11 @@ def test_a_syntax_error_of_python_3_is_shown_as_python_shows_it(
         ("(x for x in []).next()", "write next(ITERATOR) for next"),
         ("map(str, [1])[0]", "write list(…) around them"),
         ("range(10 / 2)", "write a // b"),
+        ("import string; string.join(['a'], '_')", "write SEPARATOR.join(LIST) for join"),
+        ("import numpy; range(numpy.float32(2))", "write int(…)"),
+        ("import collections; collections.OrderedDict().keys()[0]", "write list(…) around them"),
+        ("import io; io.BytesIO('x')", "like a BytesIO, takes bytes"),
+        ("caffe.proto.caffe_pb2.Datum(data='x')", "a message's bytes are no text"),
         ("print >>open('/dev/null'), 3", "write print(…, file=FILE)"),
         ("open('/dev/null', 'wb').write('x')", "write TEXT.encode()"),
         ("open('/dev/null', 'w').write(b'x')", "open the file with 'wb'"),
@@ -235,6 +240,8 @@ def test_a_name_that_numpy_removed_is_named_with_its_replacement(
         ("import yaml; yaml.load('x')", "write yaml.safe_load"),
         ("import numpy; numpy.ones(1).tostring()", "write ARRAY.tobytes()"),
         ("from collections import Mapping", "write collections.abc for collections"),
+        ("caffe.get_solver_from_string('')", "get_solver_from_string is not Caffe's: it is a fork"),
+        ("import numpy; numpy.fromstring(b'x', numpy.uint8)", "write np.frombuffer(…)"),
     ],
 )
 def test_a_traceback_caused_by_a_name_of_another_caffe_or_library_ends_by_naming_its_source(
@@ -261,6 +268,29 @@ def test_a_missing_field_that_a_script_reads_from_a_message_is_reported_as_a_for
     assert script.run(str(path), []) == 1
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith(f"tinynet: {path}, line 2: Caffe has no bn_param; what a fork has")
+
+
+def test_python_2s_division_in_an_argument_is_advised_at_the_scripts_line_not_at_the_engines(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    net = 'layer { name: "d" type: "Input" top: "d" input_param { shape { dim: 4 } } }'
+    (tmp_path / "net.prototxt").write_text(net)
+    made = f"caffe.Net({str(tmp_path / 'net.prototxt')!r}, caffe.TEST)"
+    path = write_file(tmp_path, f"import caffe\n{made}.blobs['d'].reshape(4 / 2)\n")
+    assert script.run(str(path), []) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith(f"tinynet: {path}, line 2: looks like Python 2")
+    assert "write a // b" in last and last.endswith(f"{script_advice.converter()} {path}")
+
+
+def test_a_notebook_is_refused_with_the_command_that_makes_it_a_script(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "dream.ipynb"
+    path.write_text('{\n "cells": [],\n "metadata": {"collapsed": false},\n "nbformat": 4\n}\n')
+    assert script.run(str(path), []) == 2
+    (told,) = capsys.readouterr().err.splitlines()
+    assert told.endswith(f"is a notebook; make it a script: jupyter nbconvert --to script {path}")
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,9 @@ def run(script: str, arguments: Sequence[str]) -> int:
     except OSError as error:
         _say(f"{script}: {error.strerror}: name a Python script")
         return 2
+    if source.lstrip().startswith(b"{") and b'"nbformat"' in source:
+        _say(f"{script}: is a notebook; make it a script: jupyter nbconvert --to script {script}")
+        return 2
     install_as_caffe()
     sys.argv = [script, *arguments]
     sys.path.insert(0, os.path.dirname(os.path.realpath(script)))
