@@ -15,8 +15,8 @@ from tests.study.results_by_hand import settings
 from tinynet.errors import TinynetError
 from tinynet.files import read_json, typed
 from tinynet.run import record as runs
-from tinynet.study.results import ResultsPaths, Split, read_dissection
-from tinynet.study.settings import read_settings
+from tinynet.study.results import ResultsPaths, read_dissection
+from tinynet.study.settings import Split, read_settings
 
 ROOT = Path(__file__).parent.parent
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.command import run
 from tests.report.run_directories import write_run
-from tests.study.results_by_hand import add_run, begin
+from tests.study.results_by_hand import add_run, begin, settings
 from tests.study.tables import TABLE
 from tinynet.experiment.paper import STAGES as PAPER
 from tinynet.experiment.stages import stage
@@ -70,7 +70,7 @@ def dissection(classes: int = 200, factor: float = 1.0, **changes: object) -> Di
         row(7, 0.449, 0.663, 0.045),
     ]
     values: dict = {
-        "settings": {"data": {"classes": classes}, "epochs_factor": factor},
+        "settings": settings(data={"classes": classes}, epochs_factor=factor),
         "stages": rows,
         "tuning": None,
         "oversampling": estimate(0.015),

@@ -13,6 +13,7 @@ import pytest
 from tests.cli.command import run
 from tests.report import run_directories
 from tests.report.run_directories import HOSTILE, write_run
+from tests.study.results_by_hand import settings
 from tinynet.cli.report import NAMES, report
 from tinynet.errors import TinynetError, UsageError
 from tinynet.experiment.paths import PROTOTXT_ROOT, StagePaths
@@ -25,7 +26,8 @@ from tinynet.report.page import command_line, evaluations_of
 from tinynet.report.report_data import ReportData, collect
 from tinynet.report.summary import ensemble_of, oversampling, stage_rows
 from tinynet.run.paths import RunPaths
-from tinynet.study.results import Dissection, Split, Subset, write_dissection
+from tinynet.study.results import Dissection, Subset, write_dissection
+from tinynet.study.settings import Split
 
 
 def test_the_page_is_valid_html_with_unique_ids_and_no_dead_links(page):
@@ -184,12 +186,12 @@ def test_a_results_folder_gives_the_same_table_and_the_optimism_as_a_number(runs
         flattered=Subset([1, 3], reported=0.52, tuning=0.58),
     )
     table = Dissection(
-        settings={
-            "data": {"source": HOSTILE},
-            "command": "tinynet dissect x --split-seed 1",
-            "overrides": {"stage1_simple": {"base_lr": 0.02}, "stage2_dropout1": {"base_lr": 0.03}},
-            "choices": {"stage1_simple": {"images": 50, "role": "tuning images", "reported": 7}},
-        },
+        settings=settings(
+            data={"source": HOSTILE},
+            command="tinynet dissect x --split-seed 1",
+            overrides={"stage1_simple": {"base_lr": 0.02}, "stage2_dropout1": {"base_lr": 0.03}},
+            choices={"stage1_simple": {"images": 50, "role": "tuning images", "reported": 7}},
+        ),
         reported=Split("val", "images that choose nothing", 60),
         tuning=Split("test", "held out of the training images", 50),
         stages=stage_rows(report_data),
@@ -217,7 +219,7 @@ def test_the_ten_crops_of_a_variant_are_not_its_stages(runs):
     table = stage_rows(collect([runs]))
     variant = replace(table[0], number=7, name="variant_msra", title="MSRA initialization")
     split = Split("val", "the validation images", 60)
-    whole = Dissection({}, split, None, table, [variant], None, None)
+    whole = Dissection(settings(), split, None, table, [variant], None, None)
     (seventh,) = [row for row in table if row.number == 7]
     assert None not in (seventh.ten_crop, variant.ten_crop)
     assert oversampling(ReportData([], dissection=whole)).ten_crop == seventh.ten_crop
@@ -244,14 +246,14 @@ def test_a_dissection_folder_is_reported_with_the_weights_of_its_runs(runs, tmp_
     shutil.copytree(runs / "stage1_simple", out / "results" / "stage1_simple")
     shutil.copytree(runs / "stage1_simple", out / "runs" / "stage1_simple")
     report_data = collect([runs])
-    settings = {"data": {"source": "drawn", "class_names": {"n00000001": "second"}}}
+    named = settings(data={"source": "drawn", "class_names": {"n00000001": "second"}})
     split = Split("val", "the validation images", 60)
-    table = Dissection(settings, split, None, stage_rows(report_data)[:1], [], None, None)
+    table = Dissection(named, split, None, stage_rows(report_data)[:1], [], None, None)
     write_dissection(out / "results", table)
     half = out / "results" / "stage1_simple" / ".seed1.killed"  # while it was taken over
     shutil.copytree(out / "results" / "stage1_simple" / "seed1", half)
-    for named in (tmp_path / "runs", out, out / "results"):
-        found = collect([named])
+    for folder in (tmp_path / "runs", out, out / "results"):
+        found = collect([folder])
         assert found.dissection == table
         assert [run.name for run in found.runs] == ["stage1_simple/seed1", "stage1_simple/seed2"]
         assert all(run.folder.parts[-3] == "results" for run in found.runs)

@@ -12,8 +12,8 @@ import numpy as np
 from tinynet.predict.probabilities import CENTER, OVERSAMPLE, Probabilities, write_probabilities
 from tinynet.run.record import FINISHED as TRAINED
 from tinynet.run.record import Run
-from tinynet.study.results import FINISHED, ResultsPaths, RunRow, Score, Split
-from tinynet.study.settings import Settings, write_settings
+from tinynet.study.results import FINISHED, ResultsPaths, RunRow, Score
+from tinynet.study.settings import Settings, Split, write_settings
 
 LABELS = np.arange(9) % 3
 

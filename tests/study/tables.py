@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.study.results_by_hand import settings
 from tinynet.experiment.paper import STAGES
 from tinynet.study.results import (
     FINISHED,
@@ -11,10 +12,10 @@ from tinynet.study.results import (
     Estimate,
     RunRow,
     Score,
-    Split,
     StageRow,
     Subset,
 )
+from tinynet.study.settings import Split
 
 SCORE = Score(images=40, loss=1.25, top1=0.5, top5=0.875, views=1)
 RUN = RunRow(
@@ -27,7 +28,7 @@ RUN = RunRow(
 MISSING = RunRow(run="stage1_simple/seed2", seed=2, state=NOT_RUN)
 ESTIMATE = Estimate(0.5, [1], by_image=(0.4, 0.6), by_seed=None, deviation=None)
 TABLE = Dissection(
-    settings={"seeds": [1, 2]},
+    settings=settings(),
     reported=Split("test", "the validation images", 40),
     tuning=Split("val", "tuning images", 40),
     stages=[

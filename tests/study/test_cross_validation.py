@@ -19,8 +19,8 @@ from tinynet.report.folds import describe
 from tinynet.report.search_and_folds import folds_table
 from tinynet.study.cross_validation import read_folds, requests, summarize
 from tinynet.study.dissection import prepare
-from tinynet.study.results import FINISHED, ResultsPaths, RunRow, Score, Split
-from tinynet.study.settings import read_settings
+from tinynet.study.results import FINISHED, ResultsPaths, RunRow, Score
+from tinynet.study.settings import Split, read_settings
 from tinynet.study.trainings import DissectionPaths
 
 STAGE = "stage1_simple"

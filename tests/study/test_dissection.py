@@ -112,9 +112,9 @@ def test_two_simultaneous_commands_lose_nothing_of_each_other(
         ({"stages": [2], "epochs_factor": 0.2}, "--epochs-factor 0.2, not 0.1"),
         ({"stages": [2], "overrides": Overrides(batch_size=4)}, "--batch-size 4, not 8"),
         ({"precision": "bf16"}, "--precision bf16, not float32"),
-        ({"plan": Tuning(0.2, 2)}, "another split"),
-        ({"plan": HalfVal(1)}, "another split"),
-        ({"plan": None}, "another reported split"),
+        ({"split": Tuning(0.2, 2)}, "another split"),
+        ({"split": HalfVal(1)}, "another split"),
+        ({"split": None}, "another reported split"),
     ],
 )
 def test_results_of_another_experiment_are_refused(

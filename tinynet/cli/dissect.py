@@ -274,7 +274,7 @@ def _jobs(asked: list[DissectionRequest]) -> list[Job]:
         prefix = f"{request.folders.root.name}-" if len(asked) > 1 else ""
         settings, left = prepare(request)
         jobs += [dataclasses.replace(job, name=prefix + job.name) for job in left]
-        for choice in choices(dataclasses.asdict(settings)):
+        for choice in choices(settings):
             if not choice.is_honest:
                 say(prefix.replace("-", ": ") + choice.text)
     return jobs

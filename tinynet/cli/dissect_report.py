@@ -24,7 +24,7 @@ def text(table: Dissection) -> str:
 def _lines(table: Dissection) -> Iterator[str]:
     settings = table.settings
     data = ReportData([], dissection=table)
-    how = [f"epochs x {settings['epochs_factor']:g}", f"batch {settings['batch_size']}"]
+    how = [f"epochs x {settings.epochs_factor:g}", f"batch {settings.batch_size}"]
     yield (
         f"reported on {table.reported.images:,} images ({table.reported.role}); "
         + ", ".join(how + data.arithmetic)

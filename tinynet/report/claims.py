@@ -70,7 +70,7 @@ def claims(report_data: ReportData) -> list[Claim]:
     """Every claim of the paper's section 4 that can be stated as a number, in its order."""
     rows = {row.number: row for row in stage_rows(report_data) if row.is_step}
     dissection = report_data.dissection
-    factor = float(dissection.settings.get("epochs_factor", 1)) if dissection else 1.0
+    factor = dissection.settings.epochs_factor if dissection else 1.0
     setting = _Setting(report_data.classes, factor, report_data.arithmetic)
     ensemble = ensemble_of(report_data)
     if ensemble is not None and not ensemble.is_papers:

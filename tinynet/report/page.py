@@ -210,9 +210,8 @@ def _sources(report_data: ReportData, names: list[str]) -> list[Link]:
 
 def _experiment(report_data: ReportData) -> list[Command]:
     """The command of a dissection, [] where there is none or none is recorded."""
-    settings = report_data.dissection.settings if report_data.dissection else {}
-    command = settings.get("command")
-    return [Command("The experiment", str(command))] if command else []
+    command = report_data.dissection.settings.command if report_data.dissection else ""
+    return [Command("The experiment", command)] if command else []
 
 
 def _repeat(report_data: ReportData, options: FigureOptions, path: Path) -> Part:

@@ -49,15 +49,14 @@ class ReportData:
         """How all of it was trained, for a title; "" where nothing says so."""
         if self.dissection is None:
             return ""
-        factor = float(self.dissection.settings.get("epochs_factor", 1))
+        factor = self.dissection.settings.epochs_factor
         schedules = "full schedules" if factor == 1 else f"schedules times {factor:g}"
         return ", ".join([schedules, *self.arithmetic])
 
     @property
     def arithmetic(self) -> list[str]:
         """["in bf16"] where a dissection's trainings did not compute in Caffe's float32; or []."""
-        settings = self.dissection.settings if self.dissection else {}
-        precision = settings.get("precision", "float32")
+        precision = self.dissection.settings.precision if self.dissection else "float32"
         return [] if precision == "float32" else [f"in {precision}"]
 
     @property
@@ -84,8 +83,7 @@ class ReportData:
     @property
     def described(self) -> dict[str, Any]:
         """What a dissection's settings say of the data set; {} where nothing does."""
-        data = self.dissection.settings.get("data") if self.dissection else None
-        return data if isinstance(data, dict) else {}
+        return self.dissection.settings.data if self.dissection else {}
 
     @property
     def images(self) -> str:
@@ -258,7 +256,7 @@ def _of_dissection(results: Path, whole: Path | None) -> ReportData:
     lost: list[Path] = []
     for name in finished_runs(dissection):
         folder = results / name
-        gone = missing(ResultsPaths(results), name, dissection)
+        gone = missing(ResultsPaths(results), name, dissection.settings)
         lost += gone if folder.exists() else [folder]
     found: dict[Path, RunData] = {}
     for folder in look(results, inside=True).runs:
@@ -296,7 +294,7 @@ def _require_tables_alone(seen: Found) -> None:
 def _require_one_question(tables: Sequence[ReportData]) -> None:
     """Raise UsageError unless all dissections are of the same data and report the same split."""
     asked = [
-        (table.dissection.settings.get("data", {}).get("digests"), table.dissection.reported)
+        (table.dissection.settings.data.get("digests"), table.dissection.reported)
         for table in tables
         if table.dissection is not None
     ]

@@ -33,7 +33,6 @@ from tinynet.study.results import (
     FINISHED,
     SCORES,
     TAKEN_AGAIN,
-    Dissection,
     ResultsPaths,
     RunRow,
     Score,
@@ -48,7 +47,7 @@ _PORTABLE = (
 _PORTABLE_SESSION = ("started", "ended", "from", "to", "state", "engine", "engine_version")
 
 
-def wanted(settings: Settings | Dissection) -> Iterator[tuple[str, str]]:
+def wanted(settings: Settings) -> Iterator[tuple[str, str]]:
     """The (split, crop) whose scores the table needs of each run."""
     yield "train", CENTER
     for split in (settings.reported, settings.tuning):
@@ -73,7 +72,7 @@ def evaluations(
     ]
 
 
-def is_kept(split: str, crop: str, settings: Settings | Dissection) -> bool:
+def is_kept(split: str, crop: str, settings: Settings) -> bool:
     """Whether more than the scores is kept: for splits whose images are compared or averaged."""
     return split == settings.reported.name or (split != "train" and crop == OVERSAMPLE)
 
@@ -84,7 +83,7 @@ def is_averaged(name: str, crop: str) -> bool:
     return crop == OVERSAMPLE and folder in (STAGES[-1].name, STAGES[-2].name)
 
 
-def missing(results: ResultsPaths, name: str, settings: Settings | Dissection) -> list[Path]:
+def missing(results: ResultsPaths, name: str, settings: Settings) -> list[Path]:
     """The files that a run (STAGE/NAME) has lost in the results.
 
     [] where it is whole, or not there at all.

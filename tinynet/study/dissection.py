@@ -36,9 +36,9 @@ from tinynet.run.paths import RunPaths
 from tinynet.study import collect
 from tinynet.study.cost import CROPS, Cost, cost
 from tinynet.study.recipes import Recipe, recipe
-from tinynet.study.results import Split
 from tinynet.study.settings import (
     Settings,
+    Split,
     describe_data,
     merged_settings,
     read_settings,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from statistics import fmean, stdev
 from typing import Any
 
@@ -59,7 +59,7 @@ class _Builder:
         variants = [self._variant_row(name, rows) for name in settings.variants]
         last = STAGES[-2].name
         return Dissection(
-            settings=asdict(settings),
+            settings=settings,
             reported=settings.reported,
             tuning=settings.tuning,
             stages=list(rows.values()),

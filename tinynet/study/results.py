@@ -20,11 +20,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from tinynet import files
 from tinynet.dataset import old_names
-from tinynet.dataset.paths import SPLITS
 from tinynet.errors import TinynetError
 from tinynet.experiment.paper import PaperStage
 from tinynet.experiment.stages import STAGES
@@ -32,6 +30,7 @@ from tinynet.predict.guesses import Predictions, read_predictions
 from tinynet.predict.metrics import Metrics
 from tinynet.predict.probabilities import CENTER, OVERSAMPLE
 from tinynet.run.paths import RunPaths
+from tinynet.study.settings import Settings, Split
 
 VERSION = 2
 FINISHED, NOT_RUN, DIVERGED = "finished", "not run", "diverged"
@@ -216,23 +215,10 @@ class Ensemble:
 
 
 @dataclass(frozen=True)
-class Split:
-    """A split: the name of its LMDB, what it is for, and how many images it has."""
-
-    name: str
-    role: str
-    images: int
-
-    def __post_init__(self) -> None:
-        if self.name not in SPLITS:
-            raise ValueError(f"no split {self.name!r}; the splits are {', '.join(SPLITS)}")
-
-
-@dataclass(frozen=True)
 class Dissection:
-    """The whole table.  ``settings`` are those of experiment.json."""
+    """The whole table.  ``settings`` are those of experiment.json; the two splits are theirs."""
 
-    settings: dict[str, Any]
+    settings: Settings
     reported: Split
     tuning: Split | None
     stages: list[StageRow]
@@ -340,7 +326,7 @@ def _all_runs(dissection: Dissection) -> Iterator[tuple[int, str, int, RunRow]]:
             yield stage.number, stage.name, stage.epochs, row
     ensemble = dissection.ensemble
     if ensemble is not None:
-        epochs = dissection.settings.get("epochs", {})
+        epochs = dissection.settings.epochs
         seen = {row.run for stage in dissection.stages for row in stage.runs}
         for row in ensemble.members:
             if row.run not in seen:

@@ -6,20 +6,35 @@ variants may be added; everything else must stay, or the table would mix two exp
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tinynet import files
 from tinynet.dataset import old_names
 from tinynet.dataset.manifest import Manifest
+from tinynet.dataset.paths import SPLITS
 from tinynet.errors import TinynetError, UsageError
 from tinynet.experiment.stages import stage
 from tinynet.files import component_fault
 from tinynet.study.recipes import Recipe, differences
-from tinynet.study.results import ResultsPaths, Split
+
+if TYPE_CHECKING:
+    from tinynet.study.results import ResultsPaths
 
 VERSION = 1
+
+
+@dataclass(frozen=True)
+class Split:
+    """A split: the name of its LMDB, what it is for, and how many images it has."""
+
+    name: str
+    role: str
+    images: int
+
+    def __post_init__(self) -> None:
+        if self.name not in SPLITS:
+            raise ValueError(f"no split {self.name!r}; the splits are {', '.join(SPLITS)}")
 
 
 @dataclass(frozen=True)
@@ -190,14 +205,11 @@ class Choice:
     is_honest: bool
 
 
-def choices(settings: Mapping[str, Any]) -> list[Choice]:
-    """For every stage with searched values, on which images they were chosen.
-
-    ``settings``: those of a Dissection, as JSON.
-    """
+def choices(settings: Settings) -> list[Choice]:
+    """For every stage with searched values, on which images they were chosen."""
     made = []
-    for name, values in (settings.get("overrides") or {}).items():
-        choice = (settings.get("choices") or {}).get(name)
+    for name, values in settings.overrides.items():
+        choice = settings.choices.get(name)
         what = f"{name}: {', '.join(f'{key} {value:.4g}' for key, value in values.items())}"
         if choice is None:
             text = f"{what}: on which images these were chosen is not known"
