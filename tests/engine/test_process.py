@@ -114,13 +114,9 @@ def predict(engine: Engine, folder: Path) -> str:
 
 
 def compare(engine: Engine, folder: Path) -> str:
-    worker = parity._Worker(parity.Run("caffe", engine), folder, lambda *_: None)
-    worker.start(["steps", "s"], None)
-    try:
-        with pytest.raises(TinynetError) as error:
-            worker.finish()
-    finally:
-        worker.kill()
+    worker = parity._Worker(parity.EngineRun("caffe", engine), folder, lambda *_: None)
+    with worker.start(["steps", "s"], None) as process, pytest.raises(TinynetError) as error:
+        process.finish()
     return str(error.value)
 
 

@@ -29,8 +29,10 @@ def silent(label: str, done: int) -> None:
     pass
 
 
-def made(losses: list[float], end: list[float], inputs: list[int] | None = None) -> parity.Run:
-    return parity.Run(
+def made(
+    losses: list[float], end: list[float], inputs: list[int] | None = None
+) -> parity.EngineRun:
+    return parity.EngineRun(
         "caffe",
         ENGINE,
         first=10,
@@ -44,35 +46,35 @@ def made(losses: list[float], end: list[float], inputs: list[int] | None = None)
 def test_displacements_are_compared_by_their_relative_l2_difference() -> None:
     found = parity.compare(made([1.0], [3.0, 4.0]), made([1.0], [3.0, 4.5]))
     assert found.moved == [parity.Moved("fc[0]", 5.0, pytest.approx(0.1))]
-    assert found.farthest.apart == pytest.approx(0.1) and not found.agrees
+    assert found.worst.difference == pytest.approx(0.1) and not found.agrees
 
 
 def test_losses_diverge_at_a_difference_of_0_1_percent_and_inputs_at_any() -> None:
     reference = made([2.0, 2.0, 2.0, 4.0], [1.0, 0.0], [7, 8, 9, 10])
     found = parity.compare(reference, made([2.0, 2.001, 2.003, 4.1], [1.0, 0.0], [7, 8, 0, 0]))
     np.testing.assert_allclose(found.differences, [0, 0.0005, 0.0015, 0.025], atol=1e-9)
-    assert (found.losses_part, found.inputs_part, found.largest_at) == (12, 12, 13)
+    assert (found.losses_differ_from, found.inputs_differ_from, found.largest_at) == (12, 12, 13)
 
 
 def test_a_loss_that_is_not_finite_in_one_engine_alone_is_infinitely_far() -> None:
     reference = made([1.0, math.nan, math.nan], [1.0, 0.0])
     found = parity.compare(reference, made([1.0, math.nan, 3.0], [1.0, 0.0]))
-    assert found.differences == [0.0, 0.0, math.inf] and found.losses_part == 12
+    assert found.differences == [0.0, 0.0, math.inf] and found.losses_differ_from == 12
 
 
 def test_a_parameter_that_must_not_move_but_does_is_infinitely_far() -> None:
     found = parity.compare(made([1.0], [0.0, 0.0]), made([1.0], [0.0, 1e-9]))
-    assert found.farthest.apart == math.inf
+    assert found.worst.difference == math.inf
 
 
 def test_both_engines_draw_the_same_and_learn_the_same(solver: Path, caffe_python: str) -> None:
     report = parity.run(parity.ParityRequest(solver, iterations=15, nudge=1e-4), silent)
     torch, yardstick = report.torch, report.yardstick
-    assert torch.same_start and torch.inputs_part is None and torch.agrees
-    assert torch.largest < 1e-5 and torch.farthest.apart < 1e-4
+    assert torch.same_start and torch.inputs_differ_from is None and torch.agrees
+    assert torch.largest < 1e-5 and torch.worst.difference < 1e-4
     # the yardstick is no copy of the reference: it started elsewhere and ended elsewhere
     assert yardstick is not None and not yardstick.same_start
-    assert yardstick.run.nudged == "conv[0]" and yardstick.farthest.apart > torch.farthest.apart
+    assert yardstick.run.nudged == "conv[0]" and yardstick.worst.difference > torch.worst.difference
     assert report.batch == BATCH and len(report.reference.losses) == 15
     assert min(moved.displacement for moved in torch.moved) > 1e-3, "nothing was learned"
 

@@ -66,10 +66,11 @@ def assert_as_near_as_caffe_to_itself(report: parity.ParityReport) -> None:
     """Weights and inputs equal; losses and displacements within limits or the yardstick."""
     found, yardstick = report.torch, report.yardstick
     assert yardstick is not None
-    assert found.same_start and found.inputs_part is None
+    assert found.same_start and found.inputs_differ_from is None
     assert found.largest <= max(parity.LOSS_LIMIT, AS_NEAR * yardstick.largest)
-    assert found.farthest.apart <= max(
-        parity.DISPLACEMENT_LIMIT, AS_NEAR * yardstick.farthest.apart
+    assert found.worst.difference <= max(
+        parity.DISPLACEMENT_LIMIT,
+        AS_NEAR * yardstick.worst.difference,
     )
     assert_parts_no_sooner(report)
     losses = report.reference.losses
@@ -85,7 +86,7 @@ def assert_parts_no_sooner(report: parity.ParityReport) -> None:
     assert yardstick is not None
     together = [
         len(report.reference.losses) if at is None else at - report.reference.first
-        for at in (found.losses_part, yardstick.losses_part)
+        for at in (found.losses_differ_from, yardstick.losses_differ_from)
     ]
     assert together[0] >= together[1] / SOONER, together
 
@@ -130,10 +131,10 @@ def test_a_trained_stage_resumes_as_close_to_real_caffe_as_caffe_to_itself(
     weights = start.with_suffix(".caffemodel")
     small = parity.ParityRequest(solver, ITERATIONS // 2, weights, overrides={"base_lr": "1e-4"})
     found = parity.run(small, silent)
-    assert found.torch.same_start and found.torch.inputs_part is None
-    assert found.torch.agrees, (found.torch.largest, found.torch.farthest)
+    assert found.torch.same_start and found.torch.inputs_differ_from is None
+    assert found.torch.agrees, (found.torch.largest, found.torch.worst)
     assert statistics.fmean(found.reference.losses) < 0.85 * math.log(CLASSES)
     # large steps on few images: one run may lose what it learned, and another not
     large = parity.run(parity.ParityRequest(solver, ITERATIONS // 2, start, nudge=1e-6), silent)
-    assert large.torch.same_start and large.torch.inputs_part is None
+    assert large.torch.same_start and large.torch.inputs_differ_from is None
     assert_parts_no_sooner(large)

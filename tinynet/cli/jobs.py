@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -332,9 +333,7 @@ def _print_statuses(runs: list[RunStatus]) -> None:
     ]
     header = ["job", "state", "iteration", "val accuracy", "left", "on", "message"]
     click.echo(as_text(of_texts(header, rows, right=(2, 3, 4), wrap=(6,))))
-    counts: dict[str, int] = {}
-    for entry in runs:
-        counts[entry.state] = counts.get(entry.state, 0) + 1
+    counts = Counter(entry.state for entry in runs)
     click.echo(", ".join(f"{count} {state}" for state, count in counts.items()))
 
 

@@ -182,7 +182,7 @@ def _text(report: ParityReport, every: int | None) -> str:
         [
             moved.parameter,
             f"{moved.displacement:.4g}",
-            *(f"{other.moved[i].apart:.1e}" for other in others),
+            *(f"{other.moved[i].difference:.1e}" for other in others),
         ]
         for i, moved in enumerate(torch.moved)
     ]
@@ -209,18 +209,18 @@ def _verdict(comparison: Comparison) -> str:
         start = f"initial weights {'equal to the bit' if comparison.same_start else 'DIFFER'}, "
     inputs = (
         "inputs equal to the bit throughout"
-        if comparison.inputs_part is None
-        else f"inputs differ from iteration {comparison.inputs_part} on"
+        if comparison.inputs_differ_from is None
+        else f"inputs differ from iteration {comparison.inputs_differ_from} on"
     )
     parted = (
         f"nowhere beyond {LOSS_LIMIT:g}"
-        if comparison.losses_part is None
-        else f"beyond {LOSS_LIMIT:g} first at iteration {comparison.losses_part}"
+        if comparison.losses_differ_from is None
+        else f"beyond {LOSS_LIMIT:g} first at iteration {comparison.losses_differ_from}"
     )
     return (
         f"{start}{inputs}; the losses differ by at most {comparison.largest:.1e} "
         f"(iteration {comparison.largest_at}), {parted}; the displacements by at most "
-        f"{comparison.farthest.apart:.1e} ({comparison.farthest.parameter})"
+        f"{comparison.worst.difference:.1e} ({comparison.worst.parameter})"
     )
 
 
@@ -236,18 +236,18 @@ def _as_dict(report: ParityReport) -> dict[str, Any]:
             "loss_differences": [number(difference) for difference in compared.differences],
             "largest_loss_difference": number(compared.largest),
             "largest_loss_difference_at": compared.largest_at,
-            "losses_part_at": compared.losses_part,
-            "inputs_part_at": compared.inputs_part,
+            "losses_differ_from": compared.losses_differ_from,
+            "inputs_differ_from": compared.inputs_differ_from,
             "same_initial_weights": compared.same_start,
             "nudged": compared.run.nudged,
             "displacements": {
                 moved.parameter: {
                     "norm": number(moved.displacement),
-                    "relative_difference": number(moved.apart),
+                    "relative_difference": number(moved.difference),
                 }
                 for moved in compared.moved
             },
-            "largest_displacement_difference": number(compared.farthest.apart),
+            "largest_displacement_difference": number(compared.worst.difference),
             "agrees": compared.agrees,
         }
 

@@ -28,7 +28,7 @@ from tinynet.run import checks, training_prototxt
 from tinynet.run.paths import RunPaths
 from tinynet.run.training_prototxt import TrainingPrototxt
 
-LOSS_LIMIT = 1e-3  # relative difference of the loss above which two runs have parted
+LOSS_LIMIT = 1e-3  # relative difference of the loss above which two runs differ
 DISPLACEMENT_LIMIT = 0.01  # relative L2 difference of a parameter's displacement
 _NEVER = 2**31 - 1
 
@@ -48,7 +48,7 @@ class ParityRequest:
 
 
 @dataclass
-class Run:
+class EngineRun:
     """What one engine did.
 
     ``losses``, ``inputs`` (checksums): by iteration.  ``start``, ``end``: the parameters before the
@@ -69,24 +69,24 @@ class Run:
 class Moved:
     """How far a parameter moved in the reference, and how far apart the other run ended.
 
-    ``apart`` is relative, in L2: ‖Δ' − Δ‖ / ‖Δ‖ with Δ = W_n − W_0.
+    ``difference`` is relative, in L2: ‖Δ' − Δ‖ / ‖Δ‖ with Δ = W_n − W_0.
     """
 
     parameter: str
     displacement: float
-    apart: float
+    difference: float
 
 
 @dataclass(frozen=True)
 class Comparison:
     """A run compared with the reference, which is real Caffe's."""
 
-    run: Run
+    run: EngineRun
     differences: list[float]  # of the loss, relative, by iteration
     moved: list[Moved]
     same_start: bool  # every parameter of the start, to the bit
-    inputs_part: int | None  # first iteration whose inputs differ
-    losses_part: int | None  # first iteration whose losses are more than LOSS_LIMIT apart
+    inputs_differ_from: int | None  # first iteration whose inputs differ
+    losses_differ_from: int | None  # first iteration whose losses are more than LOSS_LIMIT apart
 
     @property
     def largest(self) -> float:
@@ -98,14 +98,14 @@ class Comparison:
         return self.run.first + self.differences.index(self.largest)
 
     @property
-    def farthest(self) -> Moved:
+    def worst(self) -> Moved:
         """The parameter whose displacement differs most."""
-        return max(self.moved, key=lambda moved: moved.apart)
+        return max(self.moved, key=lambda moved: moved.difference)
 
     @property
     def agrees(self) -> bool:
         """Whether losses and displacements are within the limits."""
-        return self.losses_part is None and self.farthest.apart <= DISPLACEMENT_LIMIT
+        return self.losses_differ_from is None and self.worst.difference <= DISPLACEMENT_LIMIT
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class ParityReport:
     batch: int
     nudge: float
     threads: int | None
-    reference: Run
+    reference: EngineRun
     torch: Comparison
     yardstick: Comparison | None
 
@@ -132,7 +132,7 @@ class ParityReport:
 Tell = Callable[[str, int], None]
 
 
-def compare(reference: Run, other: Run) -> Comparison:
+def compare(reference: EngineRun, other: EngineRun) -> Comparison:
     """Measure how far ``other`` is from ``reference``.
 
     Raises TinynetError where they are runs of different length or nets.
@@ -146,12 +146,14 @@ def compare(reference: Run, other: Run) -> Comparison:
         differences=differences,
         moved=[_moved(name, reference, other) for name in reference.start],
         same_start=all(np.array_equal(reference.start[n], other.start[n]) for n in other.start),
-        inputs_part=_first(reference, [a != b for a, b in zip(reference.inputs, other.inputs)]),
-        losses_part=_first(reference, [not d <= LOSS_LIMIT for d in differences]),
+        inputs_differ_from=_first(
+            reference, [a != b for a, b in zip(reference.inputs, other.inputs)]
+        ),
+        losses_differ_from=_first(reference, [not d <= LOSS_LIMIT for d in differences]),
     )
 
 
-def _first(run: Run, parted: Sequence[bool]) -> int | None:
+def _first(run: EngineRun, parted: Sequence[bool]) -> int | None:
     return run.first + parted.index(True) if True in parted else None
 
 
@@ -163,7 +165,7 @@ def _relative(reference: float, other: float) -> float:
     return difference if math.isfinite(difference) else math.inf
 
 
-def _moved(name: str, reference: Run, other: Run) -> Moved:
+def _moved(name: str, reference: EngineRun, other: EngineRun) -> Moved:
     way = reference.end[name].astype(np.float64) - reference.start[name]
     others = other.end[name].astype(np.float64) - other.start[name]
     length = float(np.linalg.norm(way))
@@ -184,10 +186,10 @@ def run(request: ParityRequest, tell: Tell) -> ParityReport:
     checks.require_data(prototxt)
     caffe = _find_caffe(request.caffe_python)
     torch = discovery.find_torch()
-    runs = [Run("caffe", caffe), Run("torch", torch)]
+    runs = [EngineRun("caffe", caffe), EngineRun("torch", torch)]
     again = bool(request.nudge) or request.threads is not None
     if again:
-        runs.append(Run("nudged" if request.nudge else "threads", caffe))
+        runs.append(EngineRun("nudged" if request.nudge else "threads", caffe))
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tinynet-parity-")))
         arguments = _arguments(request, prototxt, folder)
@@ -297,7 +299,7 @@ def _plain_state(path: Path, folder: Path) -> Path:
 class _Worker:
     """Starts the worker of one engine, and takes what it reports and leaves."""
 
-    def __init__(self, run: Run, folder: Path, tell: Tell) -> None:
+    def __init__(self, run: EngineRun, folder: Path, tell: Tell) -> None:
         self.run = run
         self._out = folder / f"{run.label}.npz"
         self._tell = tell
