@@ -57,7 +57,7 @@ def synthesize(
 ) -> Path:
     """Draw a data set of shapes in clutter, in Tiny ImageNet's layout; return its folder.
 
-    Raises UsageError for more classes than there are kinds of shapes, TinynetError where ``out``
+    Raises UsageError for more classes than there are kinds of shapes, TinynetError if ``out``
     exists.
     """
     sizes = synthetic.Sizes(classes, train_per_class, val_per_class, test_per_class)
@@ -88,7 +88,7 @@ def generate(
 
     ``data``: a converted folder, whose classes, sizes and mean the nets take; without it
     ``data/lmdb``, or Tiny ImageNet-200's where that is not there.  ``solver``: fields of the
-    solver, as in ``max_iter=1000``.  Returns the files.  Raises UsageError where the arguments
+    solver, as in ``max_iter=1000``.  Returns the files.  Raises UsageError if the arguments
     contradict each other, or nets of another number of classes are there and neither was given.
     """
     described = data_description.describe(None if data is None else Path(data), classes)
@@ -124,7 +124,7 @@ def train(
     resumes, and a finished one is returned as it is.  ``settings``: fields of the solver.
     ``on_record`` is called with each record of the history as it comes: iteration, lr, train_loss,
     val_accuracy and so on.  Interrupting the kernel leaves a snapshot and raises StoppedEarly.
-    Raises UsageError where ``which`` and ``member`` do not go together, TinynetError where the
+    Raises UsageError if ``which`` and ``member`` do not go together, TinynetError if the
     training cannot start, fails or diverges.
     """
     if isinstance(which, Path) or (isinstance(which, str) and which.endswith(".prototxt")):
@@ -161,7 +161,7 @@ def train(
 
 
 def load_run(folder: PathLike) -> Run:
-    """The run in a run directory.  Raises UsageError where the folder is none."""
+    """The run in a run directory.  Raises UsageError if the folder is none."""
     run = Run(Path(folder))
     if not run.paths.run_json.exists():
         raise UsageError(f"{folder}: is not a run directory (no run.json)")
@@ -190,7 +190,7 @@ def ensemble(
 ) -> Evaluation:
     """Average the probabilities of several runs, over ten crops by default.
 
-    ``device``: as for ``evaluate``.  Raises UsageError where a run is named twice, TinynetError
+    ``device``: as for ``evaluate``.  Raises UsageError if a run is named twice, TinynetError
     where the runs are of different images or classes.
     """
     from tinynet.predict.ensemble import average, load_members
@@ -207,7 +207,7 @@ def figure(name: str, *sources: Run | PathLike, stage: int | None = None) -> Fig
 
     ``name``: a key of ``tinynet.report.figures.FIGURES``, such as "curves", "subsets",
     "accuracies", "dissection", "confusion", "filters", "feature-maps" or "architecture", which
-    takes a ``stage``.  Raises UsageError on another name, TinynetError where what it needs has not
+    takes a ``stage``.  Raises UsageError on another name, TinynetError if what it needs has not
     run.
     """
     from tinynet.report import figures

@@ -27,7 +27,7 @@ def training_rate(
 ) -> float:
     """Images a second of training a net by a solver, without tests or snapshots.
 
-    ``options``: of a worker, as in ["--gpu=0"].  Raises TinynetError where the engine
+    ``options``: of a worker, as in ["--gpu=0"].  Raises TinynetError if the engine
     cannot train it.
     """
     with tempfile.TemporaryDirectory(prefix="tinynet-pace-") as name:

@@ -23,7 +23,7 @@ class Workers:
             self._started = started.pop_all()
 
     def wait_for(self, kind: str) -> dict[str, Any] | None:
-        """Wait for all; the sum of items, the slowest's seconds; None where one has ended."""
+        """Wait for all; the sum of items, the slowest's seconds; None if one has ended."""
         events = [worker.wait_for(kind) for worker in self._workers]
         found = [event for event in events if event is not None]
         if len(found) < len(events):

@@ -60,7 +60,7 @@ class Devices:
         return max(1, len(self._gpus()) // self.per_job)
 
     def slots(self) -> Slots:
-        """Raises UsageError where GPUs are asked for and none is here."""
+        """Raises UsageError if GPUs are asked for and none is here."""
         if self.on_cores:
             if self.per_gpu is not None:
                 raise UsageError("--per-gpu: no GPU is here; --processes N shares the cores")

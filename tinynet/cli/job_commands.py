@@ -49,7 +49,7 @@ def _parsed(command: tuple[str, ...]) -> click.Context:
 
 
 def common_fault(folder: Path, again: bool) -> str | None:
-    """Why none of a list's trainings can begin, such as missing data; None where one can.
+    """Why none of a list's trainings can begin, such as missing data; None if one can.
 
     Otherwise many jobs would fail one after the other, and the user would have to find their one
     reason.  Where one can begin, the others that fail do not stop it.  ``again``: jobs that have

@@ -32,7 +32,7 @@ def all_of(*options: Option) -> Option:
 
 
 def at_most_one(**given: Any) -> None:
-    """Raise UsageError where several of the options were given; 0 is a value, False is none."""
+    """Raise UsageError if several of the options were given; 0 is a value, False is none."""
     named = [
         f"--{name}" for name, value in given.items() if value is not None and value is not False
     ]
@@ -187,7 +187,7 @@ assignments: Option = click.option(
 def overrides(assignments: Sequence[str], **fields: int | None) -> dict[str, str]:
     """What ``--set`` and the options of solver fields ask for: field → text as in a prototxt.
 
-    Raises UsageError where an assignment has another form, or a field is given two values.
+    Raises UsageError if an assignment has another form, or a field is given two values.
     """
     found = {field: str(value) for field, value in fields.items() if value is not None}
     for assignment in assignments:

@@ -130,7 +130,7 @@ def request_of(
     assignments: tuple[str, ...],
     **options: Any,
 ) -> TrainingRequest:
-    """What the parameters of the command ask for.  Raises UsageError where they contradict."""
+    """What the parameters of the command ask for.  Raises UsageError if they contradict."""
     from tinynet.run.request import TrainingRequest
 
     shared_options.at_most_one(**{name: options[name] for name in ("gpu", "gpus", "cpu")})

@@ -73,7 +73,7 @@ upgrade_solver_proto_text = _tool(
 def run(name: str, kind: str, form: str, files: Sequence[str]) -> int:
     """Upgrade ``files``, IN and OUT, as the tool ``name`` does; return its exit status.
 
-    Raises TinynetError (status 1) where Caffe aborts, and OSError where a file cannot be opened.
+    Raises TinynetError (status 1) where Caffe aborts, and OSError if a file cannot be opened.
     """
     if len(files) != 2:
         gflags.log("error", f"Usage: {name} IN OUT; got {len(files)} files")

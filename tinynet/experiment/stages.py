@@ -162,7 +162,7 @@ class Stage:
         return f"<b>{html.escape(self.heading)}</b>: {html.escape(self.change)}<ol>{rows}</ol>"
 
     def require_member(self, member: int | None) -> None:
-        """Raise UsageError unless ``member`` is one of the stage, or None where it has none."""
+        """Raise UsageError unless ``member`` is one of the stage, or None if it has none."""
         if not self.is_ensemble:
             if member is not None:
                 raise UsageError(f"stage {self.number} has no members: leave member {member} out")

@@ -136,7 +136,7 @@ VARIANTS: tuple[Variant, ...] = (
 
 
 def net_of_folder(name: str) -> Stage | None:
-    """The stage or variant whose folder has this name; None where none has."""
+    """The stage or variant whose folder has this name; None if none has."""
     return next((net for net in (*STAGES, *VARIANTS) if net.name == name), None)
 
 

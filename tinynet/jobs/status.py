@@ -17,7 +17,7 @@ from tinynet.run.status import DIED, Status, status_of
 
 @dataclass(frozen=True)
 class RunStatus:
-    """One line of ``tinynet jobs status``; None where a job has no such value."""
+    """One line of ``tinynet jobs status``; None if a job has no such value."""
 
     job: str
     state: str  # a state of ``jobs.states``, or "diverged": failed, and another try will not help

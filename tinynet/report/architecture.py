@@ -55,7 +55,7 @@ class Block:
 def blocks_of(net: schema.NetParameter) -> list[Block]:
     """The boxes of a deploy net, from its first blob to its last.
 
-    Raises TinynetError where the net is not a chain, because of two inputs or of branches.
+    Raises TinynetError if the net is not a chain, because of two inputs or of branches.
     """
     layers = list(layers_of(net, schema.TEST))
     inferred = shapes.infer(net, schema.TEST)
@@ -117,7 +117,7 @@ def _words(layer: schema.LayerParameter) -> tuple[list[str], tuple[int, ...]]:
 
 @canvas.styled
 def draw_architecture(net: schema.NetParameter, title: str) -> Figure:
-    """Draw a deploy net.  Raises TinynetError where it is not a chain.
+    """Draw a deploy net.  Raises TinynetError if it is not a chain.
 
     The boxes are in one row, or for a telephone in several, with arrows from each row to the next.
     """

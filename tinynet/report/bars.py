@@ -25,7 +25,7 @@ class Bar:
 
     ``accuracy``: None for a stage that has not run, or as ``absence`` says.  ``interval``,
     ``gain_interval``: the ends of error bars, whose meaning the figure's note says, or None.
-    ``gain``: over the stage that it is a step from, None where there is none.  ``paper_gain``: the
+    ``gain``: over the stage that it is a step from, None if there is none.  ``paper_gain``: the
     gain that the paper states.
     """
 

@@ -162,7 +162,7 @@ def figure(
 
 
 def require_format(path: Path) -> None:
-    """Raise UsageError where ``path`` does not end in one of FORMATS."""
+    """Raise UsageError if ``path`` does not end in one of FORMATS."""
     if path.suffix.lower() not in _FORMATS:
         raise UsageError(f"{path}: a figure is written as {', '.join(FORMATS)}; name one of these")
 

@@ -10,7 +10,7 @@ from tinynet.report.table import Cell, Column, Table, number, percent
 
 
 def confusion_table(report_data: ReportData) -> Table | None:
-    """The pairs of classes that are confused most; None where no answers are there."""
+    """The pairs of classes that are confused most; None if no answers are there."""
     try:
         model, matrix, names = confused(report_data)
     except Absent:

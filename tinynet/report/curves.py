@@ -34,7 +34,7 @@ def draw_curves(histories: Mapping[str, Sequence[History]], images: str = "valid
     what the solver displayed) and validation; a note says where they begin above the panel.
     Below, the validation accuracy of every stage, the mean of its runs at the iterations that all
     of them have.  ``images``: the name of the images of val.  Values that are missing or not finite
-    leave a gap.  Raises TinynetError where no history holds anything to draw.
+    leave a gap.  Raises TinynetError if no history holds anything to draw.
     """
     every = [history for runs in histories.values() for history in runs]
     if not has_points(histories):

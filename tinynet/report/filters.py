@@ -25,7 +25,7 @@ _OUTSIDE = 1.0  # percent of the values that the robust range cuts off at either
 def first_filters(model: Path) -> tuple[str, np.ndarray]:
     """Name and filters (float32, N×3×k×k, channels R, G, B) of the first layer that reads colours.
 
-    The file's own channels are B, G, R, as Caffe's are.  Raises TinynetError where no convolution
+    The file's own channels are B, G, R, as Caffe's are.  Raises TinynetError if no convolution
     reads three channels, or where the filters are not finite.
     """
     net = upgrade.read_model(model)

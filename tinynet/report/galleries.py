@@ -26,7 +26,7 @@ DRAWN = (
 
 
 def section(report_data: ReportData) -> Part | None:
-    """The section; None where no finished run has answers for the reported images."""
+    """The section; None if no finished run has answers for the reported images."""
     models = picks.stages_and_ensemble(report_data)
     if not models:
         return None

@@ -43,7 +43,7 @@ class Images:
     def pixels(self, name: str, wnid: str, split: str = "") -> np.ndarray:
         """The image, uint8, height × width × R, G, B.  ``split``: the one to search first.
 
-        Raises TinynetError where the data set has no such image.
+        Raises TinynetError if the data set has no such image.
         """
         if self._folder is None or self._manifest is None:
             return self._stand_in(name, wnid)

@@ -148,7 +148,7 @@ def watch(
     """Write the page every ``every`` seconds if anything has changed, until interrupted.
 
     Returns whether no run was training in the end.  The last page, which does not reload itself, is
-    written whatever ends the watch.  Raises OSError where the page cannot be written.
+    written whatever ends the watch.  Raises OSError if the page cannot be written.
     """
     page.parent.mkdir(parents=True, exist_ok=True)
     seen: Seen = {}

@@ -181,7 +181,7 @@ def _image(report_data: ReportData, run: RunData, asked: str | None) -> tuple[st
 
 
 def _own_image(run: RunData, name: str) -> np.ndarray | None:
-    """An image of the run's validation split; None where it has none of that name, or no data."""
+    """An image of the run's validation split; None if it has none of that name, or no data."""
     try:
         images = inputs.find_images(RunPaths(run.whole or run.folder), "val")
     except (TinynetError, OSError):

@@ -209,7 +209,7 @@ def _sources(report_data: ReportData, names: list[str]) -> list[Link]:
 
 
 def _experiment(report_data: ReportData) -> list[Command]:
-    """The command of a dissection, [] where there is none or none is recorded."""
+    """The command of a dissection, [] if there is none or none is recorded."""
     command = report_data.dissection.settings.command if report_data.dissection else ""
     return [Command("The experiment", command)] if command else []
 

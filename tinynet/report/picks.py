@@ -55,7 +55,7 @@ def stages_and_ensemble(report_data: ReportData) -> list[ModelGuesses]:
 
 
 def averaged(report_data: ReportData) -> ModelGuesses | None:
-    """The average of all members; None where there is no ensemble, or one has not run."""
+    """The average of all members; None if there is no ensemble, or one has not run."""
     ensemble = ensemble_of(report_data)
     found = report_data.members_on(report_data.reported)
     if ensemble is None or len(found) < max(2, len(ensemble.members)):

@@ -46,7 +46,7 @@ class ReportData:
 
     @property
     def protocol(self) -> str:
-        """How all of it was trained, for a title; "" where nothing says so."""
+        """How all of it was trained, for a title; "" if nothing says so."""
         if self.dissection is None:
             return ""
         factor = self.dissection.settings.epochs_factor
@@ -82,7 +82,7 @@ class ReportData:
 
     @property
     def described(self) -> dict[str, Any]:
-        """What a dissection's settings say of the data set; {} where nothing does."""
+        """What a dissection's settings say of the data set; {} if nothing does."""
         return self.dissection.settings.data if self.dissection else {}
 
     @property
@@ -108,7 +108,7 @@ class ReportData:
 
     @cached_property
     def wnids(self) -> list[str]:
-        """The classes in their order; [] where they are unknown."""
+        """The classes in their order; [] if they are unknown."""
         found = next((p for run in self.runs for p in run.predictions.values()), None)
         if found is not None:
             return [str(wnid) for wnid in found.wnids]
@@ -135,7 +135,7 @@ class ReportData:
         return name.split(",")[0].strip() or name
 
     def run_id(self, name: str) -> str:
-        """The id of a run's row in the table of runs; "" where no run has that name.
+        """The id of a run's row in the table of runs; "" if no run has that name.
 
         It is made of the row's number, since a name may hold any character.
         """
@@ -212,7 +212,7 @@ def collect(sources: Sequence[Path], data: Path | None = None) -> ReportData:
     """Read every run below the folders, and require that all are of one data set.
 
     ``data``: the converted data set, for its images and the names of its classes.  Raises
-    UsageError where a folder is missing or holds no run, or where runs differ in their data.
+    UsageError if a folder is missing or holds no run, or runs differ in their data.
     """
     seen = Found()
     for source in sources:
@@ -282,7 +282,7 @@ def _add(found: dict[Path, RunData], folder: Path, whole: Path | None = None) ->
 
 
 def _require_tables_alone(seen: Found) -> None:
-    """Raise UsageError where runs are named beside a dissection, whose table has its own runs."""
+    """Raise UsageError if runs are named beside a dissection, whose table has its own runs."""
     if seen.dissections and seen.runs:
         here = [os.fspath(folder) for folder, _ in seen.dissections]
         raise UsageError(

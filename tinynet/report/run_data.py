@@ -135,7 +135,7 @@ class RunData:
 
     @cached_property
     def weights(self) -> inputs.Weights | None:
-        """The newest whole .caffemodel, or None where the folder holds none."""
+        """The newest whole .caffemodel, or None if the folder holds none."""
         return inputs.newest_weights(RunPaths(self.whole or self.folder))[0]
 
     @cached_property

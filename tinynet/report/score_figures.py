@@ -107,7 +107,7 @@ def _accuracy(run: RunData, split: str, crop: str, label: str) -> accuracies_fig
 def _ensemble_accuracy(
     report_data: ReportData, split: str, label: str, of_paper: float | None
 ) -> accuracies_figure.Accuracy:
-    """The accuracy of all members averaged on a split; None where a member is missing there."""
+    """The accuracy of all members averaged on a split; None if a member is missing there."""
     found = report_data.members_on(split)
     ensemble = ensemble_of(report_data)
     if not found or (ensemble is not None and len(found) < len(ensemble.members)):

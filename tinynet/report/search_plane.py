@@ -16,7 +16,7 @@ from tinynet.study.trials import Trial
 
 
 class Point(NamedTuple):
-    """A trial: its two values and its accuracy (0 to 1; None where it diverged or failed).
+    """A trial: its two values and its accuracy (0 to 1; None if it diverged or failed).
 
     ``complete``: False for a trial that was given up, whose accuracy is of an earlier epoch.
     """

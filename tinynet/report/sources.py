@@ -107,7 +107,7 @@ def _look(folder: Path, depth: int, found: Found) -> None:
 
 
 def read_search(folder: Path) -> Search:
-    """Read a search's files.  Raises TinynetError where one cannot be read."""
+    """Read a search's files.  Raises TinynetError if one cannot be read."""
     path = SearchPaths(folder).overrides
     try:
         facts = old_names.read_json(path)

@@ -114,7 +114,7 @@ def _of_one_size(found: BySeed) -> BySeed:
 
 @dataclass(frozen=True)
 class Oversampling:
-    """A stage's accuracy over crops, and its gain over one crop; both None where it has not run.
+    """A stage's accuracy over crops, and its gain over one crop; both None if it has not run.
 
     ``paper_gain``: the paper's, in percentage points, if this is the paper's stage.
     """

@@ -68,7 +68,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; ``row_ids``: the ids of its rows on the page, [] where no link leads to them."""
+    """A table; ``row_ids``: the ids of its rows on the page, [] if no link leads to them."""
 
     id: str
     caption: str

@@ -86,7 +86,7 @@ def is_averaged(name: str, crop: str) -> bool:
 def missing(results: ResultsPaths, name: str, settings: Settings) -> list[Path]:
     """The files that a run (STAGE/NAME) has lost in the results.
 
-    [] where it is whole, or not there at all.
+    [] if it is whole, or not there at all.
     """
     kept = results.run(name)
     if not kept.root.exists():
@@ -123,7 +123,7 @@ def collect(run: RunPaths, name: str, results: ResultsPaths, settings: Settings)
     """Copy a run (STAGE/NAME) if it is finished and evaluated; return whether the results have it.
 
     A run that diverged is copied too, without scores, until a finished one takes its place.  What
-    is there already stays if it is whole.  Raises TinynetError where it has lost files and the run
+    is there already stays if it is whole.  Raises TinynetError if it has lost files and the run
     cannot replace it, and where the run was trained by another recipe, or on other data, than the
     results.
     """
@@ -275,7 +275,7 @@ def _read_evaluation(
 def _require_images(
     probabilities: Probabilities, request: EvaluationRequest, settings: Settings
 ) -> None:
-    """Raise TinynetError where a file is of other images: ``evaluate --data`` writes the same."""
+    """Raise TinynetError if a file is of other images: ``evaluate --data`` writes the same."""
     count = request.sample or settings.data.get("counts", {}).get(request.split)
     if count is not None and (not probabilities.labelled or len(probabilities.labels) != count):
         what = "labelled images" if probabilities.labelled else "images without labels"

@@ -60,7 +60,7 @@ def cost(
 ) -> Cost:
     """The cost of training a net by a solver.
 
-    ``evaluated``: views of images that are evaluated after it.  Raises TinynetError where the net
+    ``evaluated``: views of images that are evaluated after it.  Raises TinynetError if the net
     has no Data layer with a batch.
     """
     inferred = shapes.infer(net, schema.TRAIN)
@@ -128,7 +128,7 @@ class Pace:
         """An upper bound, in seconds, for the rest of a run and its evaluations.
 
         An image takes no longer than in a larger net (by multiply-adds) whose rate is known; in a
-        net larger than all of those it takes longer in proportion.  None where no rate is known
+        net larger than all of those it takes longer in proportion.  None if no rate is known
         yet, or no cost of the run.
         """
         mine = self._costs.get(run)
@@ -170,6 +170,6 @@ class Pace:
 
 
 def _shown_rate(records: Sequence[Record]) -> float:
-    """Images a second in the last record that has it; 0.0 where none does."""
+    """Images a second in the last record that has it; 0.0 if none does."""
     rates = [r["images_per_second"] for r in records if r.get("images_per_second")]
     return float(rates[-1]) if rates else 0.0

@@ -40,7 +40,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class StageFolds:
-    """A stage's cross-validation; None where a fold has not run.
+    """A stage's cross-validation; None if a fold has not run.
 
     ``folds``: held-out accuracy of each fold, averaged over its seeds.  ``mean`` and ``by_fold``:
     the mean over the folds and its interval (Student's t; somewhat too narrow, since folds share
@@ -96,7 +96,7 @@ def requests(
 def summarize(folders: DissectionPaths, folds: int) -> list[StageFolds]:
     """Summarize the folds that have run, by stage, and write RESULTS/folds.json.
 
-    Raises TinynetError where a fold's results cannot be read.
+    Raises TinynetError if a fold's results cannot be read.
     """
     known = [(number, fold_folders(folders, number).results) for number in range(1, folds + 1)]
     settings = [(results, read_settings(results)) for _, results in known]
@@ -109,9 +109,9 @@ def summarize(folders: DissectionPaths, folds: int) -> list[StageFolds]:
 
 
 def read_folds(root: Path) -> tuple[list[StageFolds], str]:
-    """What ``summarize`` wrote, and the command that made it ("" where the file does not say).
+    """What ``summarize`` wrote, and the command that made it ("" if the file does not say).
 
-    Raises TinynetError where the file is of another form.
+    Raises TinynetError if the file is of another form.
     """
     path = root / FOLDS
     try:
@@ -152,7 +152,7 @@ def _stage(name: str, folds: list[tuple[ResultsPaths, Settings | None]]) -> Stag
 
 
 def _rows(name: str, results: ResultsPaths, settings: Settings | None) -> list[RunRow]:
-    """A stage's runs in one fold, [] where the fold has not begun."""
+    """A stage's runs in one fold, [] if the fold has not begun."""
     seeds = [] if settings is None else settings.seeds
     return [results.row(f"{name}/seed{seed}", seed) for seed in seeds]
 

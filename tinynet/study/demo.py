@@ -80,7 +80,7 @@ class DemoPaths(ExperimentPaths):
 def lengths(folders: DemoPaths, iterations: int | None) -> dict[int, int]:
     """Iterations of each stage: those asked for, those of the folder's runs, or the usual.
 
-    Raises UsageError where the folder's runs have another length than is asked for: schedules
+    Raises UsageError if the folder's runs have another length than is asked for: schedules
     follow the length, so that a run of one cannot become a run of the other.
     """
     iterations_of = {}
@@ -132,7 +132,7 @@ def commands(
 def run(dataset: Path | None, folders: DemoPaths, iterations: int | None, say: Say) -> None:
     """Run the demo's commands one after the other, each in a process of its own.
 
-    Raises UsageError where the folder holds a demo of another length; StoppedEarly after a signal,
+    Raises UsageError if the folder holds a demo of another length; StoppedEarly after a signal,
     which is passed on to the running command; TinynetError, naming the command, if one fails, after
     that command has printed its reason.
     """

@@ -91,7 +91,7 @@ def _experiment(
 ) -> tuple[Settings, dict[Path, str], list[Training]]:
     """The settings of all that is known and asked, the prototxt by path, and what is asked for.
 
-    ``known``: of the results folder.  Raises UsageError where that holds another experiment.
+    ``known``: of the results folder.  Raises UsageError if that holds another experiment.
     """
     files, epochs = _generate(request, data)
     members = ensemble_members(request, known)

@@ -254,7 +254,7 @@ def _of_values(values: dict[int, float]) -> Estimate:
 def _training(finished: list[RunRow]) -> Estimate:
     """The mean of a stage's training accuracies.
 
-    Raises TinynetError where runs were measured on different numbers of images, as after folders
+    Raises TinynetError if runs were measured on different numbers of images, as after folders
     were merged by hand: one interval needs one kind of measurement.
     """
     scores = {run.seed: _score(run, "train") for run in finished}

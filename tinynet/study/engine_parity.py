@@ -135,7 +135,7 @@ Tell = Callable[[str, int], None]
 def compare(reference: EngineRun, other: EngineRun) -> Comparison:
     """Measure how far ``other`` is from ``reference``.
 
-    Raises TinynetError where they are runs of different length or nets.
+    Raises TinynetError if they are runs of different length or nets.
     """
     shapes = [{name: a.shape for name, a in run.start.items()} for run in (reference, other)]
     if shapes[0] != shapes[1] or len(reference.losses) != len(other.losses):
@@ -178,8 +178,8 @@ def _moved(name: str, reference: EngineRun, other: EngineRun) -> Moved:
 def run(request: ParityRequest, tell: Tell) -> ParityReport:
     """Run the engines at once and compare; ``tell(label, iterations)`` reports how far each is.
 
-    Raises TinynetError where there is no real Caffe, where data or weights are missing, and where
-    an engine fails; UsageError where there are fewer cores than threads asked for.
+    Raises TinynetError if there is no real Caffe, where data or weights are missing, and where
+    an engine fails; UsageError if there are fewer cores than threads asked for.
     """
     _require_cores(request.threads)
     prototxt = _prepare(request)

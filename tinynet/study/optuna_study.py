@@ -17,7 +17,7 @@ _DAMAGE = (ValueError, KeyError, IndexError, TypeError, AttributeError, Assertio
 
 
 def optuna() -> Any:
-    """The module, with its logging off.  Raises TinynetError where it is not installed."""
+    """The module, with its logging off.  Raises TinynetError if it is not installed."""
     try:
         import optuna
     except ImportError:
@@ -29,8 +29,8 @@ def optuna() -> Any:
 def join(journal: Path, name: str, first_judged: int) -> Any:
     """Join the study ``name``, or begin it; a journal holds one study.
 
-    ``first_judged``: the first epoch whose accuracy may end a trial.  Raises UsageError where the
-    journal is of another study, TinynetError where it is damaged.
+    ``first_judged``: the first epoch whose accuracy may end a trial.  Raises UsageError if the
+    journal is of another study, TinynetError if it is damaged.
     """
     module = optuna()
     from optuna.storages import JournalStorage

@@ -39,8 +39,8 @@ class Limits:
 def pack(results: ResultsPaths, folder: Path, limits: Limits = Limits()) -> list[str]:
     """Put every finished run that is not packed yet into ``folder``; return those without room.
 
-    The caller holds the lock of the results.  Raises OSError where a file cannot be written,
-    TinynetError where an existing file is not a tar file.
+    The caller holds the lock of the results.  Raises OSError if a file cannot be written,
+    TinynetError if an existing file is not a tar file.
     """
     folder.mkdir(parents=True, exist_ok=True)
     table = [path for path in (results.experiment, results.table, results.csv) if path.exists()]

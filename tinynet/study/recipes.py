@@ -28,7 +28,7 @@ _NOT_LEARNING = {
 def read_recipe(train_val: Path, solver: Path, max_norm: float | None = None) -> Recipe:
     """The recipe of a net file and a solver file (see ``recipe``).
 
-    Raises TinynetError where a file cannot be read.
+    Raises TinynetError if a file cannot be read.
     """
     net = upgrade.read_net(train_val)
     settings = text.read(solver, schema.SolverParameter)

@@ -61,7 +61,7 @@ class Estimate:
     """A mean over seeds, with two 95 % intervals that answer two questions.
 
     ``by_image``: if other images of the kind were reported, with these very runs (paired bootstrap
-    over images); None where the images' own results are not kept.  ``by_seed``: if the nets were
+    over images); None if the images' own results are not kept.  ``by_seed``: if the nets were
     trained from other seeds, with these very images (Student's t over the seeds' values); None with
     fewer than two seeds.  ``deviation``: standard deviation of the seeds' values, None likewise.
     ``seeds``: those of the mean.
@@ -101,7 +101,7 @@ class StageRow:
     images, or a fixed sample of them, in the TEST phase (``training_images`` says on how many);
     ``loss``: on the reported split, one crop.  They are means over the seeds that have run, None
     where none has.  ``gain``: in one-crop accuracy over the stage ``gain_over``, for the seeds that
-    both have.  ``tuning``: accuracy over crops on the tuning images, None where none were held out;
+    both have.  ``tuning``: accuracy over crops on the tuning images, None if none were held out;
     ``tuning_less_reported``: how much more that is than ``ten_crop``, its ``by_image`` that of two
     independent samples of images.
     """
@@ -269,12 +269,12 @@ class ResultsPaths:
             raise TinynetError(f"{path}: cannot be read ({error}); {TAKEN_AGAIN}") from None
 
     def predictions(self, run: str, split: str, crop: str) -> Predictions:
-        """Read a finished run's answers.  Raises OSError or TinynetError where there are none."""
+        """Read a finished run's answers.  Raises OSError or TinynetError if there are none."""
         return read_predictions(self.run(run), split, crop == OVERSAMPLE, TAKEN_AGAIN)
 
 
 def read_dissection(root: Path) -> Dissection:
-    """Read ``dissection.json``.  Raises TinynetError where it is missing or of another form."""
+    """Read ``dissection.json``.  Raises TinynetError if it is missing or of another form."""
     path = ResultsPaths(root).table
     try:
         content = old_names.read_json(path)

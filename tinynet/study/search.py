@@ -76,8 +76,8 @@ class SearchRequest:
 def run(request: SearchRequest, say: Say) -> list[Trial]:
     """Work on the study until its trials are done or other workers have those that are left.
 
-    Raises StoppedEarly after a signal (the same command resumes it), UsageError where the study was
-    begun with other settings, TinynetError where a training failed for another reason than its
+    Raises StoppedEarly after a signal (the same command resumes it), UsageError if the study was
+    begun with other settings, TinynetError if a training failed for another reason than its
     values, or no trial could be completed.
     """
     worker = _Worker(request, say)
@@ -225,7 +225,7 @@ class _Worker:
             return optuna.trial.Trial(self._study, frozen._trial_id), lock
 
     def _lock(self, number: int) -> int | None:
-        """The descriptor of a trial's lock, None where another worker, or its training, has it."""
+        """The descriptor of a trial's lock, None if another worker, or its training, has it."""
         descriptor = files.open_lock(self._request.paths.of_trial(number).lock)
         if files.try_lock(descriptor):
             return descriptor

@@ -102,7 +102,7 @@ def splits_of(manifest: Manifest) -> tuple[Split, Split | None]:
 
 
 def read_settings(results: ResultsPaths) -> Settings | None:
-    """Read ``experiment.json``; None where there is none.  Raises TinynetError on another form."""
+    """Read ``experiment.json``; None if there is none.  Raises TinynetError on another form."""
     path = results.experiment
     try:
         content = old_names.read_json(path)

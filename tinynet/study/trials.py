@@ -14,7 +14,7 @@ from tinynet.errors import TinynetError
 
 @dataclass(frozen=True)
 class Trial:
-    """One trial; ``score``: its last tuning accuracy, None where it has none."""
+    """One trial; ``score``: its last tuning accuracy, None if it has none."""
 
     number: int
     state: str  # "complete", "pruned", "failed", "diverged" or "running"
@@ -44,7 +44,7 @@ def write_trials(path: Path, trials: Sequence[Trial], names: Sequence[str]) -> N
 
 
 def read_trials(path: Path) -> list[Trial]:
-    """What ``write_trials`` wrote.  Raises TinynetError where the file is of another form."""
+    """What ``write_trials`` wrote.  Raises TinynetError if the file is of another form."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             return [_trial(row) for row in csv.DictReader(file, strict=True)]

@@ -145,7 +145,7 @@ class ConvolutionLayer(Layer):
         return [*self.param_propagate_down, False][:2]
 
     def diffs(self, images: torch.Tensor, diff: torch.Tensor, down: bool) -> Diffs:
-        """The diffs of the images (if ``down``), weights and bias; None where not wanted."""
+        """The diffs of the images (if ``down``), weights and bias; None if not wanted."""
         return self.plain_diffs(images, diff, [down, *self.params_learn()])
 
     def plain_diffs(self, images: torch.Tensor, diff: torch.Tensor, wanted: list[bool]) -> Diffs:

@@ -400,7 +400,7 @@ class Net:
         weights.save(self.graph, path)
 
     def save_hdf5(self, path: str | Path) -> None:
-        """Write the weights as HDF5. Raises CaffeError where h5py is not installed."""
+        """Write the weights as HDF5. Raises CaffeError if h5py is not installed."""
         hdf5.save_weights(self.graph, path)
 
     def copy_from(self, path: str | Path) -> None:

@@ -45,7 +45,7 @@ DEFAULTS: dict[str, Any] = {
 def run(action: str, flags: dict[str, Any]) -> int:
     """Run ``action`` with ``flags``; flags that are left out have Caffe's defaults.
 
-    Raises UsageError for flags that are missing or contradict each other, CaffeError where Caffe
+    Raises UsageError for flags that are missing or contradict each other, CaffeError if Caffe
     aborts.
     """
     given = {**DEFAULTS, **flags}
