@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tinynet.caffeformat.lmdb import open_store, write_store
 from tinynet.dataset import lmdb_contents
 from tinynet.dataset.lmdb_contents import sample_of
 from tinynet.errors import TinynetError
@@ -44,3 +45,11 @@ def test_an_interrupt_while_the_child_reads_ends_the_child_and_not_the_parents_c
     assert os.getpid() == me
     with pytest.raises(ChildProcessError):  # it has ended, and was waited for
         os.waitpid(children[0], os.WNOHANG)
+
+
+def test_a_database_that_this_process_reads_already_is_read_once_more(tmp_path: Path) -> None:
+    """A child could not open it: lmdb 3 refuses what its parent has open."""
+    write_store(tmp_path / "lmdb", [(b"0", b"x"), (b"1", b"y")])
+    before = sample_of(tmp_path / "lmdb")
+    with open_store(tmp_path / "lmdb"):
+        assert sample_of(tmp_path / "lmdb") == before

@@ -40,24 +40,24 @@ class _Shared:
 
 
 # A process must not open an LMDB twice.  So the nets of one solver, which may read one database in
-# several threads, share the environment.
+# several threads, share the environment.  A forked child puts its parent's aside: to close those could
+# wait for ever for a thread that it does not have.  It cannot open the same LMDBs again.
 _open: dict[object, _Shared] = {}
+_inherited: list[_Shared] = []
 _open_lock = threading.Lock()
 
 
-def _close_inherited() -> None:
-    """In a forked child: close its copies, so that it can open the same LMDBs for itself."""
-    inherited = list(_open.values())
+def _put_inherited_aside() -> None:
+    _inherited.extend(_open.values())
     _open.clear()
     _open_lock.release()
-    for shared in inherited:
-        shared.environment.close()
 
 
+# a child must not find the lock held by a thread that it does not have
 os.register_at_fork(
     before=_open_lock.acquire,
     after_in_parent=_open_lock.release,
-    after_in_child=_close_inherited,
+    after_in_child=_put_inherited_aside,
 )
 
 
@@ -153,6 +153,11 @@ def _at(cursor: lmdb.Cursor[Any], start: int) -> bool:
     if start < 0:
         raise ValueError(f"start must not be negative; got {start}")
     return cursor.first() and all(cursor.next() for _ in range(start))
+
+
+def is_open(path: Path) -> bool:
+    """Whether a store of this process has the LMDB open."""
+    return _identity(path) in _open
 
 
 def open_store(path: Path | str) -> Store:

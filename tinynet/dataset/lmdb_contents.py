@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tinynet.caffeformat.lmdb import open_store
+from tinynet.caffeformat.lmdb import is_open, open_store
 from tinynet.dataset.manifest import Manifest, read_manifest
 from tinynet.dataset.paths import SPLITS, DataPaths
 from tinynet.errors import TinynetError
@@ -75,6 +75,8 @@ class Sample:
 
 def sample_of(path: Path) -> Sample:
     """Read the sample of the LMDB ``path``.  Raises TinynetError if it is missing or damaged."""
+    if is_open(path):  # a net of this process reads it, and a child could not open it again
+        return _read(path)
     reader, writer = os.pipe()
     # The child keeps all signals blocked: an exception of a handler, such as KeyboardInterrupt,
     # would let it go on as a second parent.

@@ -114,15 +114,14 @@ class Reader(Generic[P]):
         return item
 
     def _next(self) -> Batch[P] | Exception:
-        while True:
-            alive = self._thread is not None and self._thread.is_alive()
+        # without a thread not even what it has read ahead: it may hold the queue's lock for ever
+        while self._thread is not None and self._thread.is_alive():
             with contextlib.suppress(queue.Empty):
-                return self._ready.get(timeout=1.0 if alive else 0.0)
-            if not alive:
-                raise CaffeError(
-                    "the thread that reads its data does not run here (a forked process has none "
-                    "of its parent's); make the net again"
-                )
+                return self._ready.get(timeout=1.0)
+        raise CaffeError(
+            "the thread that reads its data does not run here (a forked process has none of its "
+            "parent's); make the net again"
+        )
 
     def close(self) -> None:
         """Stop the thread, and release what is read from."""
