@@ -40,8 +40,8 @@ class _Shared:
 
 
 # A process must not open an LMDB twice.  So the nets of one solver, which may read one database in
-# several threads, share the environment.  A forked child puts its parent's aside: to close those could
-# wait for ever for a thread that it does not have.  It cannot open the same LMDBs again.
+# several threads, share the environment.  A forked child puts its parent's aside, and cannot open
+# the same LMDBs again: to close them could wait for ever for a thread that it does not have.
 _open: dict[object, _Shared] = {}
 _inherited: list[_Shared] = []
 _open_lock = threading.Lock()
