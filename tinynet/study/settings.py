@@ -7,7 +7,8 @@ variants may be added; everything else must stay, or the table would mix two exp
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from tinynet import files
 from tinynet.dataset import old_names
@@ -17,9 +18,6 @@ from tinynet.errors import TinynetError, UsageError
 from tinynet.experiment.stages import stage
 from tinynet.files import component_fault
 from tinynet.study.recipes import Recipe, differences
-
-if TYPE_CHECKING:
-    from tinynet.study.results import ResultsPaths
 
 VERSION = 1
 
@@ -72,6 +70,16 @@ class Settings:
     precision: str = "float32"
 
 
+class ResultsFolder(Protocol):
+    """What is used here of ``results.ResultsPaths``, whose module imports this one."""
+
+    @property
+    def root(self) -> Path: ...
+
+    @property
+    def experiment(self) -> Path: ...
+
+
 def describe_data(manifest: Manifest) -> dict[str, Any]:
     """Describe a converted data set by its names and digests, independent of its folder."""
     return {
@@ -101,7 +109,7 @@ def splits_of(manifest: Manifest) -> tuple[Split, Split | None]:
     return Split("test", roles["test"], manifest.counts["test"]), tuning
 
 
-def read_settings(results: ResultsPaths) -> Settings | None:
+def read_settings(results: ResultsFolder) -> Settings | None:
     """Read ``experiment.json``; None if there is none.  Raises TinynetError on another form."""
     path = results.experiment
     try:
@@ -132,7 +140,7 @@ def _require_epochs(settings: Settings) -> None:
             raise ValueError(f"says no epochs of {name}")
 
 
-def write_settings(settings: Settings, results: ResultsPaths) -> None:
+def write_settings(settings: Settings, results: ResultsFolder) -> None:
     """Write ``experiment.json``, whole or not at all."""
     results.root.mkdir(parents=True, exist_ok=True)
     files.write_json(results.experiment, settings)
