@@ -285,8 +285,8 @@ def run(
 
 def _conclude(report: JobsReport, folder: Path, as_json: bool) -> None:
     if as_json:
-        names = {name: state.name for name, state in report.states.items()}
-        click.echo(json.dumps({"list": str(folder), "jobs": names, "begun": report.begun}))
+        found = {name: state.name for name, state in report.states.items()}
+        click.echo(json.dumps({"list": str(folder), "jobs": found, "begun": report.begun}))
     report.require_complete(folder)
     if not as_json:
         count = len(report.states)

@@ -76,7 +76,7 @@ class Sample:
 def sample_of(path: Path) -> Sample:
     """Read the sample of the LMDB ``path``.  Raises TinynetError if it is missing or damaged."""
     if is_open(path):  # a net of this process reads it, and a child could not open it again
-        return _read(path)
+        return _read_whole(path)
     reader, writer = os.pipe()
     # The child keeps all signals blocked: an exception of a handler, such as KeyboardInterrupt,
     # would let it go on as a second parent.
@@ -118,14 +118,22 @@ def _answer(path: Path, writer: int) -> None:
     status = 1
     try:
         try:
-            answer, status = json.dumps(asdict(_read(path))), 0
+            answer, status = json.dumps(asdict(_read_whole(path))), 0
         except TinynetError as error:
             answer = str(error)
-        except Exception as error:  # LMDB's own exceptions, which only the store may import
-            answer = f"{path}: is damaged ({error}); convert the data again"
         os.write(writer, answer.encode("utf-8", "replace")[:4000])
     finally:
         os._exit(status)
+
+
+def _read_whole(path: Path) -> Sample:
+    """Read the sample.  Raises TinynetError if the LMDB is missing or damaged."""
+    try:
+        return _read(path)
+    except TinynetError:
+        raise
+    except Exception as error:  # LMDB's own exceptions, which only the store may import
+        raise TinynetError(f"{path}: is damaged ({error}); convert the data again") from None
 
 
 def _read(path: Path) -> Sample:

@@ -14,7 +14,6 @@ or, under ``torchrun``, the address in the environment (MASTER_ADDR, MASTER_PORT
 
 from __future__ import annotations
 
-import atexit
 import datetime
 import gc
 import os
@@ -134,7 +133,6 @@ class NCCL:
         if all(os.environ.get(name) for name in (*_ADDRESS, *_RANKS)):
             return _ENVIRONMENT.encode()
         folder = tempfile.mkdtemp(prefix="tinynet-solvers-")
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)  # if nobody ever joins by it
         return f"{_FILE}{folder}/store".encode()
 
     def _gather(self, store: Store, where: str, require_others: Callable[[], None]) -> None:

@@ -155,9 +155,11 @@ class Reader(Generic[P]):
             self._put(error, wanted)
         while self._wanted is wanted:  # after an error, so that the thread can release what it read
             time.sleep(_POLL)
-        if self._closed:
-            self.release()
-        _running.discard(self)
+        try:
+            if self._closed:
+                self.release()
+        finally:
+            _running.discard(self)
 
     def _put(self, item: Batch[P] | Exception, wanted: object) -> None:
         while self._wanted is wanted:
